@@ -6,6 +6,7 @@
     │   ├── BufferLocked       another process holds the buffer
     │   ├── BufferFull         a commit does not fit in `max_size`
     │   └── BufferUnavailable  the disk refuses: full, read-only, I/O error
+    ├── ArchiveDamaged         bytes of the archive are not what they claim to be
     └── PlatformError          what Ignite (or something on the way to it) answered
         └── ImplausibleAnswer  the bundled .proto does not fit this server
 
@@ -34,6 +35,10 @@ class BufferFull(BufferError):
 
 class BufferUnavailable(BufferError):
     """The disk refuses (full, read-only, I/O error). Nothing was written; try again."""
+
+
+class ArchiveDamaged(ShipperError):
+    """Bytes of the archive are not what they claim to be: cut, altered, not of the codec, not JSON, too large."""
 
 
 class PlatformError(ShipperError):
