@@ -1,0 +1,169 @@
+"""All apps: which there are, one watch for each, and the watchdog over their streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final
+
+from shipper.backoff import Backoff
+from shipper.collect.context import Context
+from shipper.collect.subscription import LogSubscription
+from shipper.collect.watch import AppWatch, parse_key
+from shipper.collect.watchdog import Watchdog
+from shipper.ignite.status import Action, CallFailed
+from shipper.model import App, StoredCursor
+
+log = logging.getLogger("shipper.collect")
+
+MISSED_LISTINGS: Final = (
+    3  # an app must be missing from that many answers in a row: one empty answer ends nothing
+)
+DRAIN_QUIET_S: Final = 0.2
+DRAIN_AT_MOST_S: Final = 3.0
+_GLOB: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which apps of an organization: globs and exact names, less what is excluded. Case matters."""
+
+    organization: str
+    include: Sequence[str] = ("*",)
+    exclude: Sequence[str] = ()
+
+    @property
+    def needs_listing(self) -> bool:
+        return any(_GLOB & set(pattern) for pattern in self.include)
+
+    def exact(self) -> set[str]:
+        """Names that need no ListApps."""
+        return {name for name in self.include if not _GLOB & set(name) and not self._excluded(name)}
+
+    def choose(self, names: Sequence[str]) -> set[str]:
+        """Of all apps, the ones to watch."""
+        return {
+            name
+            for name in names
+            if any(fnmatchcase(name, pattern) for pattern in self.include) and not self._excluded(name)
+        }
+
+    def _excluded(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.exclude)
+
+
+@dataclass(slots=True)
+class Collector:
+    """Collects everything that is selected. `run` is one task; cancel it to stop at once, `drain` to stop in
+    order.
+    """
+
+    selection: Selection
+    context: Context
+    poll_interval_s: float
+    follow_logs: bool = True
+    follow_events: bool = True
+    cursors: Sequence[StoredCursor] = ()
+    watches: dict[str, AppWatch] = field(default_factory=dict)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _missed: dict[str, int] = field(default_factory=dict)
+    _listing_failed: bool = False
+    _backoff: Backoff = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._backoff = self.context.backoff()
+
+    def subscriptions(self) -> Iterator[LogSubscription]:
+        """Every log subscription of every app."""
+        for watch in self.watches.values():
+            yield from watch.subscriptions.values()
+
+    async def run(self) -> None:
+        """Until cancelled, or until something says that going on would write garbage."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Watchdog(self.context, self.subscriptions).run(), name="watchdog")
+            for name in sorted(self.selection.exact()):
+                self._watch(name, tasks)
+            if not self.selection.needs_listing:
+                self.ready.set()
+                return
+            wait = 0.0
+            while True:
+                await asyncio.sleep(wait)
+                wait = await self._list(tasks)
+
+    async def drain(self) -> None:
+        """Return when the streams have brought what was on its way: all quiet for a moment, or
+        DRAIN_AT_MOST_S over.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DRAIN_AT_MOST_S
+        while loop.time() < until:
+            newest = max((item.last_data for item in self.subscriptions()), default=0.0)
+            quiet = loop.time() - newest
+            if quiet >= DRAIN_QUIET_S:
+                return
+            await asyncio.sleep(DRAIN_QUIET_S - quiet)
+
+    async def _list(self, tasks: asyncio.TaskGroup) -> float:
+        try:
+            names = await self.context.platform.list_apps()
+        except CallFailed as error:
+            return self._listing_refused(error)
+        if self._listing_failed:
+            log.info("listing apps works again")
+        self._listing_failed = False
+        self._backoff.reset()
+        wanted = self.selection.choose(names) | self.selection.exact()
+        if not self.ready.is_set():
+            wanted |= self.selection.choose(self._left_open())
+        self._reconcile(wanted, tasks)
+        self.ready.set()
+        return self.poll_interval_s * self.context.rng.uniform(0.8, 1.2)
+
+    def _left_open(self) -> list[str]:
+        """Apps of an earlier run's cursors: if they are gone, their replicas still have to be closed."""
+        apps = {parse_key(cursor.key)[1] for cursor in self.cursors}
+        return [app.name for app in apps if app.organization == self.selection.organization]
+
+    def _listing_refused(self, error: CallFailed) -> float:
+        self.context.meter.count("polls_total", 1, error.status.code.name.lower())
+        if not self._listing_failed:
+            hint = (
+                " (apps.include with exact names works without ListApps)"
+                if error.status.action in (Action.PARK, Action.STOP)
+                else ""
+            )
+            log.error("apps cannot be listed, tried again: %s%s", error.status, hint)
+        self._listing_failed = True
+        return min(self.context.wait_for(error.status, self._backoff), self.context.parked_s)
+
+    def _reconcile(self, wanted: set[str], tasks: asyncio.TaskGroup) -> None:
+        for name in sorted(wanted - self.watches.keys()):
+            self._watch(name, tasks)
+        for name in wanted:
+            self._missed.pop(name, None)
+        for name in self.watches.keys() - wanted:
+            self._missed[name] = self._missed.get(name, 0) + 1
+            if self._missed[name] == MISSED_LISTINGS:
+                log.info("app is gone", extra={"app": f"{self.selection.organization}/{name}"})
+                self.watches[name].leave()
+
+    def _watch(self, name: str, tasks: asyncio.TaskGroup) -> None:
+        app = App(self.selection.organization, name)
+        stored = {cursor.key: cursor for cursor in self.cursors if parse_key(cursor.key)[1] == app}
+        watch = AppWatch(
+            app, self.context, stored, self.poll_interval_s, self.follow_logs, self.follow_events
+        )
+        self.watches[name] = watch
+        log.info("watching app", extra={"app": str(app)})
+        tasks.create_task(self._hold(name, watch), name=f"app {app}")
+
+    async def _hold(self, name: str, watch: AppWatch) -> None:
+        await watch.run()
+        self.watches.pop(name, None)
+        self._missed.pop(name, None)
+        self.cursors = [*self.cursors, *watch.stored.values()]

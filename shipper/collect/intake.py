@@ -1,0 +1,276 @@
+"""Where records wait for the next commit, and the task that commits them together with their cursors.
+
+A record is in memory for a quarter of a second at most. When the buffer does not take more (full, disk
+trouble), a bounded amount waits here and `admit` holds the readers, so that HTTP/2 flow control holds the
+server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from shipper.archive import layout
+from shipper.archive.codec import LogIdentity, encode_gap, encode_logs
+from shipper.backoff import Backoff
+from shipper.buffer import FrameDraft, make_frames
+from shipper.errors import BufferFull, BufferUnavailable
+from shipper.meter import Meter
+from shipper.model import App, Codec, CursorWrite, Frame, Gap, GapReason, Kind, Partition
+
+log = logging.getLogger("shipper.collect")
+
+COMMIT_EVERY_S: Final = 0.2  # with the commit itself, below the quarter of a second that a record may wait
+COMMIT_AT: Final = (
+    4 * 1024 * 1024
+)  # bytes of NDJSON that are committed at once: one frame of this size compresses well
+HOLD_AT: Final = 16 * 1024 * 1024  # bytes of NDJSON beyond which readers wait
+
+
+class Durable(Protocol):
+    """The part of the buffer that intake needs."""
+
+    async def commit(self, frames: Sequence[Frame], cursors: Sequence[CursorWrite]) -> object:
+        """Store both or neither. Raises BufferFull or BufferUnavailable."""
+
+    async def wait_for_space(self) -> None:
+        """Return when something was freed."""
+
+
+class Writable(Protocol):
+    """A cursor that can be stored."""
+
+    @property
+    def key(self) -> str:
+        """Names it in the buffer."""
+
+    def write(self) -> CursorWrite:
+        """What the commit has to store; marks it as stored."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    drafts: dict[Partition, FrameDraft] = field(default_factory=dict)
+    cursors: dict[str, Writable] = field(default_factory=dict)
+    size: int = 0
+    since: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.drafts or self.cursors)
+
+
+@dataclass(slots=True)
+class Intake:
+    """Takes records from subscriptions (synchronously, with the cursor that covers them) and commits them.
+
+    `clock` is wall time in seconds. `run` is one task; after `close` it commits what is left and returns.
+    """
+
+    buffer: Durable
+    codec: Codec
+    meter: Meter
+    clock: Callable[[], float] = time.time
+    backoff: Backoff = field(default_factory=Backoff)
+    gaps: int = 0
+    _pending: _Pending = field(default_factory=_Pending)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _urgent: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: bool = False
+
+    def __post_init__(self) -> None:
+        self._room.set()
+
+    # ---- taking ----
+
+    @property
+    def holding(self) -> bool:
+        """Whether readers are held back."""
+        return not self._room.is_set()
+
+    async def admit(self) -> None:
+        """Wait while too much is pending. Call after each chunk."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    def take_logs(
+        self,
+        identity: LogIdentity,
+        times: Sequence[int],
+        streams: Sequence[str | None],
+        lines: Sequence[str | bytes],
+        cursor: Writable,
+    ) -> None:
+        """Log lines of one replica, with the cursor that counts them as taken."""
+        records = encode_logs(identity, times, streams, lines)
+        first, last = min(times), max(times)
+        hour = layout.hour_of(first)
+        if hour == layout.hour_of(last):
+            partition = Partition(Kind.LOGS, identity.organization, identity.app, hour)
+            self._add(partition, records, first, last)
+        else:
+            for time_ms, record in zip(times, records, strict=True):
+                hour = layout.hour_of(time_ms)
+                partition = Partition(Kind.LOGS, identity.organization, identity.app, hour)
+                self._add(partition, [record], time_ms, time_ms)
+        self.meter.count("records_received_total", len(records), Kind.LOGS.value)
+        self.touch(cursor)
+
+    def take_event(self, app: App, timestamp_ms: int, record: bytes, cursor: Writable) -> None:
+        """One encoded event, with the ledger that counts it as taken."""
+        partition = Partition(Kind.EVENTS, app.organization, app.name, layout.hour_of(timestamp_ms))
+        self._add(partition, [record], timestamp_ms, timestamp_ms)
+        self.meter.count("records_received_total", 1, Kind.EVENTS.value)
+        self.touch(cursor)
+
+    def take_gap(self, gap: Gap) -> None:
+        """A known loss: recorded, counted and said."""
+        partition = Partition(Kind.GAPS, gap.app.organization, gap.app.name, layout.hour_of(gap.noticed_ms))
+        self._add(partition, [encode_gap(gap)], gap.noticed_ms, gap.noticed_ms)
+        self.meter.count("records_received_total", 1, Kind.GAPS.value)
+        self.meter.count("gaps_total", 1, gap.reason.value)
+        self.gaps += 1
+        log.warning(
+            "gap: %s may be missing (%s)",
+            gap.stream_kind.value,
+            gap.reason.value,
+            extra={
+                "app": str(gap.app),
+                "replica": gap.replica_id,
+                "from_ms": gap.from_ms,
+                "to_ms": gap.to_ms,
+                "lost": gap.lost,
+                "detail": gap.detail,
+            },
+        )
+
+    def gap(
+        self,
+        app: App,
+        reason: GapReason,
+        from_ms: int,
+        to_ms: int | None = None,
+        *,
+        replica_id: str = "",
+        kind: Kind = Kind.LOGS,
+        detail: str = "",
+        lost: int | None = None,
+    ) -> None:
+        """`take_gap`, noticed now; `to_ms` defaults to now."""
+        now = int(self.clock() * 1000)
+        self.take_gap(
+            Gap(now, app, replica_id, kind, from_ms, now if to_ms is None else to_ms, reason, detail, lost)
+        )
+
+    def touch(self, cursor: Writable) -> None:
+        """Store this cursor with the next commit."""
+        self._pending.cursors[cursor.key] = cursor
+        self._begin()
+
+    def _add(self, partition: Partition, records: list[bytes], first: int, last: int) -> None:
+        pending = self._pending
+        draft = pending.drafts.get(partition)
+        size = sum(map(len, records))
+        if draft is None:
+            pending.drafts[partition] = FrameDraft(records, first, last, len(records))
+        else:
+            draft.add(records, first, last)
+        pending.size += size
+        self._begin()
+        if pending.size >= COMMIT_AT:
+            self._urgent.set()
+        if pending.size >= HOLD_AT:
+            self._room.clear()
+
+    def _begin(self) -> None:
+        if not self._wake.is_set():
+            self._pending.since = asyncio.get_running_loop().time()
+            self._wake.set()
+
+    # ---- committing ----
+
+    async def close(self) -> None:
+        """No more will be taken; `run` commits what is pending and returns."""
+        self._closing = True
+        self._wake.set()
+        self._urgent.set()
+
+    async def run(self) -> None:
+        """Commit what is pending, at least every COMMIT_EVERY_S while something is."""
+        while True:
+            await self._wake.wait()
+            await self._let_gather()
+            pending, self._pending = self._pending, _Pending()
+            self._wake.clear()
+            self._urgent.clear()
+            if pending:
+                writes = [cursor.write() for cursor in pending.cursors.values()]
+                frames = await asyncio.to_thread(make_frames, pending.drafts, self.codec)
+                pending.drafts.clear()
+                self._reopen()
+                await self._store(frames, writes)
+            if self._closing:
+                if not self._pending:
+                    return
+                self._wake.set()
+                self._urgent.set()
+
+    async def _let_gather(self) -> None:
+        remaining = self._pending.since + COMMIT_EVERY_S - asyncio.get_running_loop().time()
+        if remaining <= 0 or self._closing:
+            return
+        try:
+            async with asyncio.timeout(remaining):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
+    def _reopen(self) -> None:
+        if self._pending.size < HOLD_AT:
+            self._room.set()
+
+    async def _store(self, frames: Sequence[Frame], writes: Sequence[CursorWrite]) -> None:
+        """Commit, however long the buffer refuses; what waits meanwhile is bounded by `admit`."""
+        said = ""
+        began = time.monotonic()
+        while True:
+            try:
+                await self.buffer.commit(frames, writes)
+            except BufferFull as error:
+                if said != "full":
+                    log.warning(
+                        "buffer is full: streams are held back until a sink takes something: %s", error
+                    )
+                said = "full"
+                await self.buffer.wait_for_space()
+            except BufferUnavailable as error:
+                if said != str(error):
+                    log.error(  # noqa: TRY400 - the message says it all
+                        "buffer cannot be written: streams are held back: %s",
+                        error,
+                    )
+                said = str(error)
+                await asyncio.sleep(self.backoff.next_wait())
+            else:
+                self.backoff.reset()
+                if said:
+                    log.info(
+                        "buffer takes records again", extra={"seconds": round(time.monotonic() - began, 1)}
+                    )
+                self._count(frames)
+                return
+
+    def _count(self, frames: Sequence[Frame]) -> None:
+        now = self.clock()
+        for frame in frames:
+            if frame.partition.kind is Kind.LOGS:
+                self.meter.observe("durable_seconds", max(0.0, now - frame.last_ms / 1000))
+
+
+def select(values: Sequence[str | bytes], keep: Sequence[int]) -> list[str | bytes]:
+    """The values at the kept indices."""
+    return [values[index] for index in keep]

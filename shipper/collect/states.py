@@ -1,0 +1,42 @@
+"""The states of a subscription, and the gauge that counts how many are in each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shipper.meter import Meter
+from shipper.model import Kind
+
+
+class State(StrEnum):
+    """Where a subscription stands."""
+
+    OPENING = "opening"  # the stream was asked for; the server has not answered
+    RESUMING = "resuming"  # history is replayed and compared with the cursor
+    LIVE = "live"  # everything that comes is new
+    WAITING = "waiting"  # the stream ended; the next attempt follows a backoff
+    PARKED = "parked"  # the platform refuses for a reason that only a person can mend
+    LEAVING = "leaving"  # the replica is gone; what the stream still brings is read
+
+
+@dataclass(slots=True)
+class States:
+    """Counts subscriptions by kind and state, and keeps the gauge."""
+
+    meter: Meter
+    _counts: Counter[tuple[Kind, State]] = field(default_factory=Counter)
+
+    def move(self, kind: Kind, before: State | None, after: State | None) -> None:
+        """A subscription went from one state to another; None is before its start and after its end."""
+        if before is after:
+            return
+        for state, step in ((before, -1), (after, 1)):
+            if state is not None:
+                self._counts[kind, state] += step
+                self.meter.level("subscriptions", self._counts[kind, state], kind.value, state.value)
+
+    def count(self, kind: Kind, state: State) -> int:
+        """How many subscriptions of a kind are in a state."""
+        return self._counts[kind, state]

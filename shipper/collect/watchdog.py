@@ -1,0 +1,108 @@
+"""Finds streams that are open and dead: no data comes while the replica goes on printing.
+
+A silent stream is not a dead one. One that has been quieter than its own habit is compared with GetAppLogs,
+and it is replaced only if that shows lines which the stream did not bring, also not a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from shipper.collect.context import Context
+from shipper.collect.fingerprint import fingerprints
+from shipper.collect.states import State
+from shipper.collect.subscription import SETTLE_S, SETTLED, LogSubscription
+from shipper.ignite.status import CallFailed
+
+log = logging.getLogger("shipper.collect")
+
+SCAN_EVERY_S: Final = 2.0
+QUIET_S: Final = 20.0  # with the check and its grace, a dead stream is replaced within half a minute
+CHECK_EVERY_S: Final = 25.0  # for a replica that stays silent
+GRACE_S: Final = 3.0  # lines printed just before the check are still on their way
+AT_ONCE: Final = 8  # checks in flight: thousands of silent replicas must not become a burst
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """One task for all log subscriptions of a collector. `subscriptions` lists them at the time of asking."""
+
+    context: Context
+    subscriptions: Callable[[], Iterable[LogSubscription]]
+    quiet_s: float = QUIET_S
+    check_every_s: float = CHECK_EVERY_S
+    grace_s: float = GRACE_S
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _checking: set[LogSubscription] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                held_back = self.context.intake.holding  # then it is we who do not read
+                for subscription in [] if held_back else list(self.subscriptions()):
+                    if self._settled(subscription, loop.time()):
+                        subscription.replace(SETTLED)
+                    elif self._due(subscription, loop.time()):
+                        self._checking.add(subscription)
+                        tasks.create_task(
+                            self._check(subscription), name=f"check {subscription.replica.replica_id}"
+                        )
+                await asyncio.sleep(SCAN_EVERY_S)
+
+    def _settled(self, subscription: LogSubscription, now: float) -> bool:
+        return subscription.leaving and subscription.streaming and now - subscription.last_data > SETTLE_S
+
+    def _due(self, subscription: LogSubscription, now: float) -> bool:
+        return (
+            subscription.streaming
+            and not subscription.leaving
+            and subscription not in self._checking
+            and now - subscription.last_data > self.quiet_s
+            and now - subscription.checked_at > self.check_every_s
+        )
+
+    async def _check(self, subscription: LogSubscription) -> None:
+        try:
+            async with self._slots:
+                attempt, received = subscription.attempts, subscription.received
+                missing = await self._missing(subscription)
+            if missing:
+                await asyncio.sleep(self.grace_s)
+                if subscription.attempts == attempt and subscription.received == received:
+                    self._replace(subscription, missing)
+        finally:
+            self._checking.discard(subscription)
+
+    async def _missing(self, subscription: LogSubscription) -> int:
+        """How many lines GetAppLogs shows that the stream did not bring; 0 where it cannot be asked."""
+        replica = subscription.replica
+        try:
+            page = await self.context.platform.get_logs(replica.app, replica.replica_id)
+        except CallFailed as error:
+            log.debug("silent stream could not be checked: %s", error, extra={"replica": replica.replica_id})
+            return 0
+        subscription.checked_at = asyncio.get_running_loop().time()
+        chunk = page.chunk
+        missing = subscription.cursor.misses(
+            chunk.times, fingerprints(chunk.times, chunk.streams, chunk.lines)
+        )
+        if not missing:
+            subscription.verified()
+        return missing
+
+    def _replace(self, subscription: LogSubscription, missing: int) -> None:
+        log.warning(
+            "log stream is open but dead: replaced",
+            extra={
+                "app": str(subscription.replica.app),
+                "replica": subscription.replica.replica_id,
+                "missing": missing,
+            },
+        )
+        subscription.replace("starved" if subscription.state is State.OPENING else "half_open")

@@ -1,0 +1,89 @@
+"""The platform as the rest of shipper sees it, whatever the transport.
+
+Every method may raise `CallFailed` (the status says what to do; see `ignite.status`) and `ImplausibleAnswer`
+(stop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shipper.model import App, Replica
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Log lines that arrived together, as columns of equal length, in the server's order.
+
+    `streams` holds `stdout`, `stderr`, another name as it came, or None where the platform sent none. `lines`
+    are text, or bytes where the platform's field carries what is not UTF-8. `others` are the replica_ids of
+    lines that belong to another replica than the one asked for; such lines are left out. `undecodable` counts
+    messages that are not what their descriptor says.
+    """
+
+    times: list[int]
+    streams: list[str | None]
+    lines: Sequence[str | bytes]
+    others: frozenset[str] = frozenset()
+    undecodable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A platform event about a pod. Empty text and zero numbers mean that the platform sent none."""
+
+    timestamp_ms: int
+    kind: str
+    reason: str
+    message: str
+    replica_id: str
+    count: int
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """The answer of GetAppLogs."""
+
+    chunk: LogChunk
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """The answer of GetAppEvents, or what arrived together on a stream of events."""
+
+    events: tuple[Event, ...]
+    truncated: bool = False
+    undecodable: int = field(default=0)
+
+
+class Platform(Protocol):
+    """Ignite's observability calls.
+
+    Unary calls are bounded in time by the transport (DEADLINE_EXCEEDED). A stream yields chunks until the
+    server ends it: the iterator then stops (status OK) or raises CallFailed. Leaving the context cancels the
+    stream. A chunk that was yielded is the caller's; cancellation of a pending read loses nothing that was
+    yielded.
+    """
+
+    async def list_apps(self) -> list[str]:
+        """Names of all apps of the organization, over all pages."""
+
+    async def list_replicas(self, app: App) -> list[Replica]:
+        """The running replicas of an app."""
+
+    async def get_logs(self, app: App, replica_id: str) -> LogPage:
+        """Recent lines of one replica, as many as the platform's default limit allows."""
+
+    async def get_events(self, app: App) -> EventPage:
+        """The events that the platform still remembers (about an hour)."""
+
+    def stream_logs(self, app: App, replica_id: str) -> AbstractAsyncContextManager[AsyncIterator[LogChunk]]:
+        """A replica's full history from container start, then its new lines."""
+
+    def stream_events(self, app: App) -> AbstractAsyncContextManager[AsyncIterator[EventPage]]:
+        """An app's events from now on; older ones are not replayed."""
