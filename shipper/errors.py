@@ -16,12 +16,53 @@ daemon does next; a secret never reaches them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """Whether the daemon can start in spite of it."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong at one place of a configuration file.
+
+    `line` and `column` count from 1; line 0 means the file as a whole. `path` is the setting (`sinks.archive.bucket`),
+    empty where none can be named. `excerpt` is the source line, empty where it could show a secret.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    severity: Severity = Severity.ERROR
+    excerpt: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        setting = f"{self.path}: " if self.path else ""
+        warning = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{place}: {setting}{warning}{self.message}"
+
 
 class ShipperError(Exception):
     """Root of the tree."""
 
 
-class BufferError(ShipperError):  # noqa: A001 - the room's name; nobody needs the builtin here
+class ConfigError(ShipperError):
+    """The configuration cannot be used. `problems` are all of them, warnings too, in the order of the file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class BufferError(ShipperError):
     """The durable buffer could not do what was asked."""
 
 

@@ -1,0 +1,162 @@
+"""From a file to settings: `load` for the daemon, `inspect` for whoever wants to know everything that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path as FilePath
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import ValidationError
+
+from shipper.config.checks import check_collect, check_ignite, check_private, check_storage
+from shipper.config.destinations import SinkSettings
+from shipper.config.document import Document, Finding, read_document
+from shipper.config.messages import explain
+from shipper.config.paths import Path, dotted
+from shipper.config.platform import CollectSettings, IgniteSettings
+from shipper.config.secret import Secret
+from shipper.config.section import Section
+from shipper.config.settings import BufferSettings, Settings
+from shipper.config.shape import declared_at, holds_secret, variants
+from shipper.errors import ConfigError, Problem, Severity
+
+MAX_CONFIG_SIZE: Final = 1 << 20
+
+# One key and one value on a line: only then is it certain that an excerpt shows nothing of a neighbour's.
+_ONE_VALUE_LINE: Final = re.compile(r"\s*(- )?([A-Za-z0-9_-]+:)?[^{},#&*!|>]*")
+
+S = TypeVar("S", bound=Section)
+
+
+def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Settings:
+    """The settings of a configuration file. Raises ConfigError with all problems; warnings alone do not stop it."""
+    settings, problems = inspect(path, environ)
+    if settings is None:
+        raise ConfigError(tuple(problems))
+    return settings
+
+
+def inspect(path: str | PathLike[str], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
+    """The settings, None where an error stands in the way, and every problem in the order of the file. Never raises."""
+    file = FilePath(path)
+    source, unreadable = _read_text(file)
+    if unreadable is not None:
+        return None, [unreadable]
+    document = read_document(source, environ)
+    settings: Settings | None = None
+    findings = list(document.findings)
+    if document.data is not None:
+        settings, errors = _validate(document)
+        findings += errors
+        findings += _cross_check(file, document)
+    problems = _problems(str(path), document, findings)
+    usable = all(problem.severity is Severity.WARNING for problem in problems)
+    return (settings if usable else None), problems
+
+
+def _read_text(file: FilePath) -> tuple[str, Problem | None]:
+    def problem(message: str, line: int = 0, column: int = 0) -> tuple[str, Problem]:
+        return "", Problem(str(file), line, column, "", message)
+
+    try:
+        if file.exists() and not file.is_file() and not file.is_fifo():
+            return problem("is not a file")
+        with file.open("rb") as opened:
+            content = opened.read(MAX_CONFIG_SIZE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        return problem(f"cannot be read: {reason}")
+    if len(content) > MAX_CONFIG_SIZE:
+        return problem("is larger than 1MiB, so it is hardly a configuration")
+    try:
+        return content.decode("utf-8-sig"), None
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        return problem("is not UTF-8 text", line, column)
+
+
+def _validate(document: Document) -> tuple[Settings | None, list[Finding]]:
+    try:
+        return Settings.model_validate(document.data), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    return None, explain(Settings, errors, document)
+
+
+def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
+    data = document.data
+    if ignite := _valid(IgniteSettings, data.get("ignite")):
+        yield from check_ignite(ignite)
+    if collect := _valid(CollectSettings, data.get("collect")):
+        yield from check_collect(collect)
+    yield from check_storage(_valid(BufferSettings, data.get("buffer")), _valid_sinks(data.get("sinks")))
+    for path, name in document.files:
+        if _is_secret(path, data):
+            yield from check_private(path, FilePath(name))
+    in_clear = (path for path, place in document.written.items() if place.literal and place.scalar)
+    for path in in_clear:
+        if _is_secret(path, data):
+            yield from check_private(path, file)
+            break
+
+
+def _valid(section: type[S], data: Any) -> S | None:
+    try:
+        return section.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _valid_sinks(data: Any) -> dict[str, SinkSettings]:
+    kinds = variants(SinkSettings)
+    sinks = {}
+    for name, value in data.items() if isinstance(data, Mapping) else ():
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        section = kinds.get(kind) if isinstance(kind, str) else None
+        if section is not None and (sink := _valid(section, value)) is not None:
+            sinks[name] = cast(SinkSettings, sink)
+    return sinks
+
+
+def _is_secret(path: Path, data: Any) -> bool:
+    declared = declared_at(Settings, path, data)
+    return declared is not None and declared.annotation is Secret
+
+
+def _problems(file: str, document: Document, findings: list[Finding]) -> list[Problem]:
+    hidden = _hidden_lines(document)
+    lines = document.source.splitlines()
+    problems = []
+    for finding in findings:
+        place = finding.place or document.place_of(finding.path, at_key=finding.at_key)
+        line = lines[place.line - 1] if place.line <= len(lines) else ""
+        shown = finding.path and place.line not in hidden and not _hides(finding.path, document.data)
+        excerpt = line.rstrip() if shown and _ONE_VALUE_LINE.fullmatch(line) else ""
+        problems.append(
+            Problem(
+                file,
+                place.line,
+                place.column,
+                dotted(finding.path),
+                finding.message,
+                finding.severity,
+                excerpt,
+            )
+        )
+    return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.path, problem.message))
+
+
+def _hidden_lines(document: Document) -> set[int]:
+    """Lines that an excerpt must not show: of secrets, and of what nothing declares (it may be one, misspelt)."""
+    lines: set[int] = set()
+    for path, written in document.written.items():
+        if written.scalar and _hides(path, document.data):
+            lines.update(range(written.key.line, written.last_line + 1))
+    return lines
+
+
+def _hides(path: Path, data: Any) -> bool:
+    return path[:2] in (("ignite", "auth"), ("ignite", "headers")) or holds_secret(Settings, path, data)

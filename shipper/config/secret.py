@@ -1,0 +1,58 @@
+"""A secret: a value that only `reveal()` shows."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Never
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from shipper.config.types import JsonSchema, check_text, expect_text, scalar_schema
+
+MASK: Final = "***"
+
+
+class Secret:
+    """Hidden from `str`, `repr`, `format`, JSON, `vars` and pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that sends it."""
+        return self._value
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> Never:
+        raise TypeError("a Secret is not pickled")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return scalar_schema(_read_secret, str)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string", "minLength": 1, "writeOnly": True}
+
+
+def _read_secret(value: object) -> Secret:
+    return value if isinstance(value, Secret) else Secret(check_text(expect_text(value)))
