@@ -130,7 +130,6 @@ class Collector:
         return [app.name for app in apps if app.organization == self.selection.organization]
 
     def _listing_refused(self, error: CallFailed) -> float:
-        self.context.meter.count("polls_total", 1, error.status.code.name.lower())
         if not self._listing_failed:
             hint = (
                 " (apps.include with exact names works without ListApps)"

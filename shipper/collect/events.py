@@ -49,7 +49,7 @@ class EventSubscription:
             while True:
                 began = loop.time()
                 status = await self._session()
-                self.context.meter.count("reconnects_total", 1, Kind.EVENTS.value, status.code.name.lower())
+                self.context.meter.count("reconnects_total", 1, Kind.EVENTS.value, status.action.value)
                 await self._pause(status, loop.time() - began)
         finally:
             self._move(None)
@@ -64,24 +64,24 @@ class EventSubscription:
         await asyncio.sleep(self.context.wait_for(status, self._backoff, healthy_for_s))
 
     async def _session(self) -> Status:
-        """One connection: the stream, and beside it GetAppEvents now and whenever the stream is silent for
-        long.
-        """
+        """One connection: the stream, and beside it GetAppEvents now and whenever the stream is silent for long."""
         if self.state is not State.PARKED:
             self._move(State.OPENING)
-        follow = asyncio.create_task(self._follow(), name=f"events of {self.app}")
-        try:
-            status = await self._catch_up()
-            while status.code is Code.OK and not follow.done():
-                if self.state is not State.LIVE:
-                    self._move(State.LIVE)
-                await asyncio.wait({follow}, timeout=self.recheck_s)
-                if not follow.done():
-                    status = await self._catch_up()
-            return await follow if follow.done() else status
-        finally:
+        async with asyncio.TaskGroup() as tasks:
+            follow = tasks.create_task(self._follow(), name=f"event stream of {self.app}")
+            status = await self._beside(follow)
             follow.cancel()
-            await asyncio.wait({follow})
+        return status if follow.cancelled() else follow.result()
+
+    async def _beside(self, follow: asyncio.Task[Status]) -> Status:
+        """Compare with GetAppEvents for as long as the stream lasts and the comparison works."""
+        status = await self._catch_up()
+        while status.code is Code.OK and not follow.done():
+            self._move(State.LIVE)
+            await asyncio.wait({follow}, timeout=self.recheck_s)
+            if not follow.done():
+                status = await self._catch_up()
+        return status
 
     async def _follow(self) -> Status:
         try:

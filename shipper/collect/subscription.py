@@ -25,6 +25,7 @@ from shipper.model import GapReason, Kind, Replica
 log = logging.getLogger("shipper.collect")
 
 SETTLED: Final = "settled"  # why a stream is given up that stays open though its replica is gone
+_WHY_ENDED: Final = {SETTLED: "done", "half_open": "stalled", "starved": "stalled"}
 SETTLE_S: Final = 10.0  # a stream of a replica that is gone brings its last lines within that, or never
 LOOKS: Final = 2  # listings that may be stale before a doubt becomes a gap
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
@@ -155,7 +156,7 @@ class LogSubscription:
         if clean != self.cursor.clean and self.cursor.newest is not None:
             self.cursor.clean = clean
             self.context.intake.touch(self.cursor)
-        reason = self._interrupted or status.code.name.lower()
+        reason = _WHY_ENDED.get(self._interrupted or "", status.action.value)
         self.context.meter.count("reconnects_total", 1, Kind.LOGS.value, reason)
 
     async def _pause(self, status: Status, healthy_for_s: float) -> None:

@@ -143,8 +143,8 @@ class AppWatch:
         return self.poll_interval_s * self.context.rng.uniform(0.8, 1.2)
 
     def _poll_failed(self, error: CallFailed) -> float:
-        self.context.meter.count("polls_total", 1, error.status.code.name.lower())
         parks = error.status.action in (Action.PARK, Action.STOP)
+        self.context.meter.count("polls_total", 1, "denied" if parks else "failed")
         if parks and not self._parked:
             log.error(
                 "app cannot be listed, tried again each minute: %s (check the service account's role on this app)",

@@ -1,0 +1,58 @@
+# The two commands of the README are `make demo` and `make test`; each makes what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: demo test check lint types imports bench lock generate clean
+
+demo: $(VENV)/.installed
+	$(BIN)/shipper demo $(DEMO)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(TESTS)
+
+# What .ci/run does after the tests.
+check: lint types imports
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench $(BENCH)
+
+# Pages, schema and stubs that are generated from declarations; tests compare them.
+generate: $(VENV)/.installed-dev
+	$(BIN)/python -m shipper.config.reference
+	$(BIN)/shipper schema > config/shipper.schema.json
+	$(BIN)/python -m shipper.telemetry.reference
+	sh proto/generate.sh
+
+# constraints.txt: the versions that CI installs.
+lock: $(VENV)/.installed-dev
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra dev \
+		pyproject.toml -o constraints.txt
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("shipper needs Python 3.11 or newer; PYTHON=python3.12 make ... names another one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing shipper into $(VENV) ..."
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing shipper and its test tools into $(VENV) ..."
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
