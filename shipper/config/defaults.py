@@ -8,7 +8,7 @@ from shipper.config.section import Section
 
 
 def has_written_default(section: type[Section], name: str) -> bool:
-    """Whether leaving the key out means one value that could be written instead; sections have defaults of their own."""
+    """Whether leaving the key out means one value that could be written instead (a section has its own defaults)."""
     field = section.model_fields[name]
     return not field.is_required() and not isinstance(field.get_default(call_default_factory=True), Section)
 

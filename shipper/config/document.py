@@ -44,13 +44,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a key and its value are written. `last_line` is where a scalar ends; `literal` means without references."""
+    """Where a key and its value are written. `last_line` ends a scalar; `literal` is a text without references."""
 
     key: Place
     value: Place
     last_line: int
     scalar: bool
-    literal: bool = True
+    literal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

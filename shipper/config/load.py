@@ -134,7 +134,7 @@ def _problems(file: str, document: Document, findings: list[Finding]) -> list[Pr
         place = finding.place or document.place_of(finding.path, at_key=finding.at_key)
         line = lines[place.line - 1] if place.line <= len(lines) else ""
         shown = finding.path and place.line not in hidden and not _hides(finding.path, document.data)
-        excerpt = line.rstrip() if shown and _ONE_VALUE_LINE.fullmatch(line) else ""
+        excerpt = line.rstrip() if shown and line.isprintable() and _ONE_VALUE_LINE.fullmatch(line) else ""
         problems.append(
             Problem(
                 file,

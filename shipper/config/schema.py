@@ -16,17 +16,21 @@ from shipper.config.settings import Settings
 from shipper.config.shape import as_section, unwrap, variants
 
 _REFERENCE: Final = "#/$defs/Reference"
-_NULL: Final = {"type": "null"}
+_NULL: Final[dict[str, Any]] = {"type": "null"}
 
 
 def schema() -> dict[str, Any]:
     """The schema as plain data."""
-    generated = Settings.model_json_schema()
+    generated: dict[str, Any] = _without_discriminators(Settings.model_json_schema())
     definitions: dict[str, Any] = generated.pop("$defs")
     sections = {section.__name__: section for section in all_sections(Settings)}
     for name, definition in [*definitions.items(), (Settings.__name__, generated)]:
         if section := sections.get(name):
             _finish(section, definition)
+    generated["properties"]["sinks"]["additionalProperties"] = False
+    definitions["Codec"].pop("description")  # it speaks to programmers
+    generated["properties"]["sinks"]["additionalProperties"] = False
+    definitions["Codec"].pop("title")
     definitions["Reference"] = {
         "description": "A value from the environment or from a file.",
         "type": "string",
@@ -68,33 +72,32 @@ def _finish(section: type[Section], definition: dict[str, Any]) -> None:
         setting.pop("title", None)
         if has_written_default(section, name):
             setting["default"] = written_default(section, name)
-        if name == "type" and "const" in setting:
-            continue
-        definition["properties"][name] = _open(section, name, setting)
+        if "const" not in setting:
+            definition["properties"][name] = _open(section, name, setting)
     definition.pop("title", None)
 
 
 def _open(section: type[Section], name: str, setting: dict[str, Any]) -> dict[str, Any]:
     """Let a reference stand for a value, and nothing for a section whose keys all have defaults."""
-    notes = {key: setting.pop(key) for key in ("description", "default") if key in setting}
-    setting.pop("discriminator", None)
+    notes: dict[str, Any] = {key: setting.pop(key) for key in ("description", "default") if key in setting}
     forms: list[dict[str, Any]] = setting.pop("anyOf", None) or [setting]
     inner = as_section(unwrap(section.model_fields[name].annotation))
-    if inner is not None:
-        optional = not any(field.is_required() for field in inner.model_fields.values())
-        return {**notes, "anyOf": [*forms, _NULL]} if optional else {**notes, **setting}
-    if "additionalProperties" in setting:
-        setting["additionalProperties"].pop("discriminator", None)
-        return {**notes, **setting}
-    if any(_is_closed(form) for form in forms):
+    if inner and not any(field.is_required() for field in inner.model_fields.values()):
+        forms.append(_NULL)
+    elif not inner and any(_is_closed(form) for form in forms):
         forms.append({"$ref": _REFERENCE})
     return {**notes, **(forms[0] if len(forms) == 1 else {"anyOf": forms})}
 
 
 def _is_closed(form: Mapping[str, Any]) -> bool:
-    """Whether the form takes not every text, so that a reference has to be allowed beside it."""
-    if form.get("type") == "array" or "oneOf" in form:
-        return False
-    return form.get("type") != "null" and (
-        form.get("type") != "string" or bool({"pattern", "enum"} & form.keys())
-    )
+    """Whether the form takes one value and not every text, so that a reference has to be allowed beside it."""
+    if form.get("type") == "string":
+        return bool({"pattern", "enum"} & form.keys())
+    return form.get("type") == "boolean" or "$ref" in form
+
+
+def _without_discriminators(node: Any) -> Any:
+    """JSON Schema knows no `discriminator` (OpenAPI does), and strict validators refuse it."""
+    if isinstance(node, dict):
+        return {key: _without_discriminators(value) for key, value in node.items() if key != "discriminator"}
+    return [_without_discriminators(item) for item in node] if isinstance(node, list) else node

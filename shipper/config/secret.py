@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Never
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from shipper.config.types import JsonSchema, check_text, expect_text, scalar_schema
@@ -56,3 +57,15 @@ class Secret:
 
 def _read_secret(value: object) -> Secret:
     return value if isinstance(value, Secret) else Secret(check_text(expect_text(value)))
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Every secret of a section and what is below it, revealed: for a log that must know what never to print."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, BaseModel):
+        for _, inner in value:
+            yield from secrets_in(inner)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from secrets_in(inner)

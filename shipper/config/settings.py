@@ -43,8 +43,8 @@ class BufferSettings(Section):
     max_size: Annotated[int, SizeIn("16MiB")] = Field(
         default=10 << 30,
         description=(
-            "Hard bound on the disk that the buffer takes, its write-ahead log included; at least "
-            "`16MiB`. Default `10GiB`: about a day of 10,000 lines a second while a sink is down."
+            "Hard bound on the disk that the buffer takes, its write-ahead log included. Default `10GiB`: "
+            "a sink may be down for some hours at 10,000 lines a second, for weeks at 100."
         ),
     )
     when_full: Literal["block", "drop_oldest"] = Field(

@@ -1,0 +1,228 @@
+"""The commands. Each imports what it needs when it is the one given, so that `check` starts fast and `run` stays small.
+
+Exit status: 0 done or drained, 1 failed at run time, 2 bad usage or bad configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
+
+from shipper import __version__
+from shipper.errors import Problem, ShipperError
+
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
+
+DONE: Final = 0
+FAILED: Final = 1
+MISUSED: Final = 2
+
+T = TypeVar("T")
+
+
+class Command(Protocol):
+    """What a room offers that brings a command of its own: `shipper.emulator.demo` and `shipper.emulator.serve`."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's options."""
+
+    def main(self, arguments: argparse.Namespace) -> int:
+        """Do it; the exit status."""
+
+
+_ROOMS: Final = {"demo": "shipper.emulator.demo", "emulator": "shipper.emulator.serve"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = _parse(words)
+        status: int = arguments.action(arguments)
+        sys.stdout.flush()
+    except _Usage as usage:
+        return usage.status
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output went away. Python flushes stdout once more at exit, and that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except ShipperError as error:
+        _say(str(error))
+        return FAILED
+    except BaseExceptionGroup as group:
+        if (unexpected := group.split(ShipperError)[1]) is not None:
+            raise unexpected from None
+        _say(str(_first(group)))
+        return FAILED
+    return status
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The daemon, in the foreground."""
+    settings = _settings(arguments.config)
+    if settings is None:
+        return MISUSED
+    daemon = importlib.import_module("shipper.daemon")
+    return cast(int, _run_async(daemon.run(settings, config_path=arguments.config)))
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Say everything that is wrong with the configuration, and with `--connect` whether it works."""
+    from shipper.config.load import inspect
+    from shipper.config.report import summary
+
+    settings, problems = inspect(arguments.config, os.environ)
+    _print_problems(problems, arguments.config)
+    if settings is None:
+        return MISUSED
+    print(f"{arguments.config}: ok")
+    for line in summary(settings):
+        print(f"  {line}")
+    return _connect(settings) if arguments.connect else DONE
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """Print the JSON Schema of the configuration."""
+    from shipper.config.schema import schema_text
+
+    print(schema_text(), end="")
+    return DONE
+
+
+def _connect(settings: Settings) -> int:
+    daemon = importlib.import_module("shipper.daemon")
+    report: list[tuple[str, bool, str]] = _run_async(daemon.connect_report(settings))
+    sys.stdout.flush()
+    for what, ok, message in report:
+        print(f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}")
+    return DONE if all(ok for _, ok, _ in report) else FAILED
+
+
+def _settings(config: Path) -> Settings | None:
+    """The settings; errors are printed, and warnings go into the daemon's log in its own format."""
+    from shipper.config.load import inspect
+
+    settings, problems = inspect(config, os.environ)
+    if settings is None:
+        _print_problems(problems, config)
+    elif problems:
+        _log_warnings(settings, problems)
+    return settings
+
+
+def _log_warnings(settings: Settings, problems: Sequence[Problem]) -> None:
+    import logging
+
+    from shipper.telemetry.log import configure
+
+    log = configure(settings.log.format, settings.log.level)
+    try:
+        for problem in problems:
+            logging.getLogger("shipper.config").warning("%s", problem)
+    finally:
+        log.close()
+
+
+def _print_problems(problems: Sequence[Problem], config: Path) -> None:
+    from shipper.config.report import problem_lines, tally
+
+    if not problems:
+        return
+    for line in problem_lines(problems, excerpts=sys.stderr.isatty()):
+        print(line, file=sys.stderr)
+    print(tally(problems, str(config)), file=sys.stderr)
+
+
+def _run_async(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, which spends half of what asyncio's own does on streams; Windows has only that one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="shipper", description="Keeps every log line and event of Ignite apps in an archive you own."
+    )
+    parser.add_argument("--version", action="version", version=f"shipper {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+    command = next((word for word in words if not word.startswith("-")), None)
+
+    told = commands.add_parser("run", help="run the daemon in the foreground")
+    _add_config(told)
+    told.set_defaults(action=run)
+
+    told = commands.add_parser("check", help="say everything that is wrong with a configuration")
+    _add_config(told)
+    told.add_argument(
+        "--connect", action="store_true", help="also try the token, one ListAppReplicas and every sink"
+    )
+    told.set_defaults(action=check)
+
+    told = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    told.set_defaults(action=schema)
+
+    helps = {
+        "demo": "show it all on this machine, without an account",
+        "emulator": "run only the emulated Ignite",
+    }
+    for name, text in helps.items():
+        told = commands.add_parser(name, help=text)
+        if name == command:  # only then is the room imported: it brings grpcio and rich
+            room = cast(Command, importlib.import_module(_ROOMS[name]))
+            room.add_arguments(told)
+            told.set_defaults(action=room.main)
+    return parser.parse_args(words)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", type=Path, required=True, metavar="FILE", help="the configuration (YAML)"
+    )
+
+
+class _Usage(Exception):
+    """argparse has said what there is to say."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with a status and not with SystemExit, and says where to read on."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            self._print_message(message, sys.stderr)
+        raise _Usage(status)
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(MISUSED, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _say(message: str) -> None:
+    print(f"shipper: {message}", file=sys.stderr)
