@@ -88,6 +88,14 @@ class Driver:
                 if life.replica is replica:
                     life.pinned = pinned
 
+    def will_restart(self, replica: EmulatedReplica) -> bool:
+        """Whether a replica is between a crash and its restart in place."""
+        return any(
+            life.replica is replica and life.restarts_at != _NEVER
+            for shift in self._shifts
+            for life in shift.lives
+        )
+
     def crash(self, replica: EmulatedReplica) -> None:
         """Crash a replica now; it restarts in place after the back-off."""
         for shift in self._shifts:
