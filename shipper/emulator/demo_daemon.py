@@ -99,6 +99,7 @@ class Daemon:
 
     async def __aenter__(self) -> Self:
         self._state.mkdir(parents=True, exist_ok=True)
+        self.config.touch(mode=0o600)  # it holds a client secret
         self.config.write_text(self._text, encoding="utf-8")
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from pathlib import Path
@@ -145,7 +146,10 @@ def introduction(ignite: Emulator) -> str:
     scenario = ignite.scenario
     tls = "  tls: {ca_file: the authority of your certificate}\n" if scenario.tls is not None else ""
     configuration = _CONFIGURATION.format(
-        endpoint=ignite.endpoint, organization=scenario.organization, token=scenario.token, tls=tls
+        endpoint=ignite.endpoint,
+        organization=json.dumps(scenario.organization),
+        token=json.dumps(scenario.token),
+        tls=tls,
     )
     indented = "".join(f"    {line}\n" for line in configuration.splitlines())
     return (
