@@ -1,0 +1,308 @@
+"""One sink's worker: it takes what the buffer has for the sink, sends it, and settles what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shipper.deliver.attempt import attempt
+from shipper.deliver.backlog import Backlog, BatchPolicy, Sealed
+from shipper.deliver.breaker import Breaker, Pace, State
+from shipper.deliver.choice import Finished, Seal, Send, Situation, Step, Wait, choose, wants_fresh
+from shipper.deliver.patience import Patience
+from shipper.deliver.port import Outbox
+from shipper.deliver.report import Report
+from shipper.deliver.retry import Draw
+from shipper.meter import Meter
+from shipper.model import Partition
+from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry, Sink
+
+log = logging.getLogger("shipper.deliver")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`attempt_s`: the last resort against a sink that hangs; every sink has shorter ones of its own.
+
+    `refresh_s`: how often at most the view of the buffer is renewed. `stuck_after`: failures of one batch among others
+    that pass, before it is told. `grace_s`: how long a sink that ignores cancellation holds up a drain.
+    """
+
+    attempt_s: float = 600.0
+    refresh_s: float = 1.0
+    levels_s: float = 5.0
+    stuck_after: int = 5
+    grace_s: float = 1.0
+    pace: Pace = field(default_factory=Pace)
+
+
+class Worker:
+    """Delivers one sink's batches until drained or cancelled. One run a worker; the sink is opened and closed outside.
+
+    - Batches of one partition are sent in the order of sealing, one at a time; up to `sink.concurrency` at once.
+    - Whatever the sink does, no other worker waits, and a batch leaves the buffer only when the sink said Delivered
+      (acknowledged) or Rejected (recorded as a gap). Else it is sent again: the same bytes under the same name.
+    - Cancellation is safe at every await: what was not acknowledged is sent again by the next run.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        outbox: Outbox,
+        policy: BatchPolicy,
+        meter: Meter,
+        *,
+        clock: Callable[[], float] = time.time,
+        draw: Draw = random.random,
+        limits: Limits | None = None,
+    ) -> None:
+        self.sink = sink
+        self._outbox = outbox
+        self._policy = policy
+        self._clock = clock
+        self._draw = draw
+        self._limits = limits or Limits()
+        self._report = Report(sink.name, meter)
+        self._patience = Patience(sink.name, self._limits.pace.backoff, draw)
+        self._backlog = Backlog(policy)
+        self._breaker = Breaker(self._limits.pace)
+        self._attempts: dict[int, float] = {}  # batch_id -> when its attempt began
+        self._arrived = outbox.subscribe(sink.name)
+        self._wake = asyncio.Event()
+        self._refresh_s = min(self._limits.refresh_s, policy.max_age_s / 4)
+        self._stale = True
+        self._reload = True
+        self._drain_until: float | None = None
+        self._gave_up = False
+        self._limit: asyncio.Timeout | None = None
+        self._finished = asyncio.Event()
+
+    @property
+    def state(self) -> State:
+        """The sink's health."""
+        return self._breaker.state
+
+    async def run(self) -> None:
+        """Deliver until `drain` is done, then return; or until cancelled."""
+        self._report.state(self._breaker.state)
+        try:
+            async with asyncio.timeout_at(self._drain_until) as self._limit:
+                await self._work()
+        except TimeoutError:
+            if self._limit is None or not self._limit.expired():
+                raise
+        finally:
+            self._finished.set()
+            self._report.levels(self._outbox.stats(), self._now_ms())
+
+    async def drain(self, deadline: float) -> int:
+        """Send everything, whatever its age, and make `run` return at `deadline` (the event loop's time) at the latest.
+
+        A sink that fails or is parked gets one more attempt and no waiting for more. Returns how many records remain in
+        the buffer for the sink; they are safe there.
+        """
+        self._drain_until = deadline
+        self._backlog.everything_is_due()
+        self._breaker = self._breaker.at_once()
+        for sealed in self._backlog.candidates():
+            sealed.not_before = -math.inf
+        self._stale = True
+        self._wake.set()
+        if self._limit is not None and not self._finished.is_set():
+            self._limit.reschedule(deadline)
+        try:
+            async with asyncio.timeout_at(deadline + self._limits.grace_s):
+                await self._finished.wait()
+        except TimeoutError:
+            log.warning(
+                "the sink did not stop when it was told to; it is left behind", extra={"sink": self.sink.name}
+            )
+        return self._outbox.stats().backlog_records.get(self.sink.name, 0)
+
+    async def _work(self) -> None:
+        name = self.sink.name
+        async with asyncio.TaskGroup() as group:
+            background = (
+                group.create_task(self._listen(), name=f"deliver {name}: arrivals"),
+                group.create_task(self._show_levels(), name=f"deliver {name}: levels"),
+            )
+            while not isinstance(step := await self._next_step(), Finished):
+                if isinstance(step, Send):
+                    self._start(group, step.sealed)
+                elif isinstance(step, Seal):
+                    await self._seal(step.partition)
+                else:
+                    await self._sleep(step.until)
+            for task in background:
+                task.cancel()
+
+    async def _next_step(self) -> Step:
+        self._wake.clear()  # before looking: what happens from here on wakes the sleep that may follow
+        if self._reload:
+            if self._attempts:
+                return Wait()
+            await self._load_sealed()
+        if self._wants_refresh():
+            await self._load_open()
+        step = choose(self._backlog, self._situation())
+        if isinstance(step, Finished) and not self._gave_up and self._arrived.is_set():
+            await self._load_open()  # a commit while draining: a rejected batch leaves a gap, for example
+            step = choose(self._backlog, self._situation())
+        return step
+
+    def _situation(self) -> Situation:
+        return Situation(
+            now=self._now(),
+            breaker=self._breaker,
+            concurrency=self.sink.concurrency,
+            in_flight=len(self._attempts),
+            probing=any(began >= self._breaker.changed_at for began in self._attempts.values()),
+            draining=self._drain_until is not None,
+            gave_up=self._gave_up,
+        )
+
+    def _wants_refresh(self) -> bool:
+        """A sink that is down or busy needs no fresh view: there is nothing that it could take."""
+        if not self._stale or len(self._attempts) >= self.sink.concurrency:
+            return False
+        return wants_fresh(self._backlog, self._situation())
+
+    async def _load_sealed(self) -> None:
+        name = self.sink.name
+        batches = await self._patience.insist("list sealed batches", lambda: self._outbox.sealed(name))
+        self._backlog.load_sealed(batches)
+        self._reload, self._stale = False, True
+
+    async def _load_open(self) -> None:
+        name = self.sink.name
+        self._arrived.clear()
+        self._stale = False
+        began = self._now()
+        partitions = await self._patience.insist(
+            "list open partitions", lambda: self._outbox.open_partitions(name)
+        )
+        self._backlog.load_open(partitions, now=self._now(), now_ms=self._now_ms())
+        # With thousands of partitions a refresh is work: it may take a tenth of the time, not more.
+        usual = min(self._limits.refresh_s, self._policy.max_age_s / 4)
+        self._refresh_s = max(usual, 10 * (self._now() - began))
+
+    async def _seal(self, partition: Partition) -> None:
+        name, size = self.sink.name, self._policy.max_size
+        batch = await self._patience.insist(
+            "seal a batch", lambda: self._outbox.seal(name, partition, max_size=size)
+        )
+        if batch is None:
+            self._backlog.nothing_to_seal(partition)
+        else:
+            self._backlog.took(batch)
+
+    async def _sleep(self, until: float | None) -> None:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _start(self, group: asyncio.TaskGroup, sealed: Sealed) -> None:
+        sealed.in_flight = True
+        self._attempts[sealed.batch.batch_id] = self._now()
+        group.create_task(self._deliver(sealed), name=f"deliver {self.sink.name}: {sealed.batch.name}")
+
+    async def _deliver(self, sealed: Sealed) -> None:
+        batch = sealed.batch
+        try:
+            frames = await self._patience.insist("read a batch", lambda: self._outbox.read(batch))
+            if frames is None:
+                self._reload = True
+                return
+            began = self._attempts[batch.batch_id] = self._now()
+            outcome = await attempt(self.sink, batch, frames, deadline_s=self._limits.attempt_s)
+            del frames
+            self._report.attempted(outcome, self._now() - began)
+            await self._settle(sealed, outcome, began)
+        finally:
+            sealed.in_flight = False
+            del self._attempts[batch.batch_id]
+            self._wake.set()
+
+    async def _settle(self, sealed: Sealed, outcome: Outcome, began: float) -> None:
+        batch = sealed.batch
+        match outcome:
+            case Delivered():
+                self._step(self._breaker.delivered(began, self._now()), sealed, "")
+                await self._patience.insist("acknowledge a batch", lambda: self._outbox.acknowledge(batch))
+                self._backlog.settled(sealed)
+                self._report.delivered(batch, self._now_ms())
+            case Rejected(reason):
+                await self._patience.insist("reject a batch", lambda: self._outbox.reject(batch, reason))
+                self._backlog.settled(sealed)
+                self._report.rejected(batch, reason)
+                self._breaker = (
+                    self._breaker.at_once()
+                )  # it answers; whether it is well, the next batch shows
+            case Retry(reason, after_s):
+                after = self._breaker.failed(began, self._now(), self._draw, after_s)
+                if self._is_stuck(sealed, after, after_s):
+                    self._failed_alone(sealed, reason)
+                else:
+                    self._failed_with_sink(sealed, began, after, reason)
+            case Parked(reason):
+                self._failed_with_sink(sealed, began, self._breaker.parked(began, self._now()), reason)
+
+    def _is_stuck(self, sealed: Sealed, after: Breaker, after_s: float | None) -> bool:
+        """Whether a failure is the batch's own: others were delivered since it failed before, or since it began."""
+        if after_s is not None or not self._breaker.healthy:
+            return False
+        return after.healthy or (sealed.failures > 0 and self._breaker.delivered_at > sealed.failed_at)
+
+    def _failed_alone(self, sealed: Sealed, reason: str) -> None:
+        """The batch backs off by itself; while draining it had its one attempt."""
+        now = self._now()
+        sealed.failures += 1
+        sealed.stuck += 1
+        sealed.failed_at = now
+        sealed.not_before = now + self._limits.pace.backoff.delay_s(sealed.stuck, self._draw)
+        sealed.given_up = self._drain_until is not None
+        if sealed.stuck == self._limits.stuck_after:
+            self._report.stuck(sealed, reason)
+
+    def _failed_with_sink(self, sealed: Sealed, began: float, after: Breaker, reason: str) -> None:
+        """The sink backs off. While draining, a second failure in a row or a long wait is the end."""
+        before = self._breaker
+        sealed.failures += 1
+        sealed.failed_at = self._now()
+        self._step(after, sealed, reason)
+        if self._drain_until is not None and not after.healthy:
+            probe_failed = not before.healthy and began >= before.changed_at
+            hopeless = after.state is State.PARKED or after.gate >= self._drain_until
+            self._gave_up = self._gave_up or probe_failed or hopeless
+
+    def _step(self, after: Breaker, sealed: Sealed, reason: str) -> None:
+        before, self._breaker = self._breaker, after
+        self._report.stepped(before, after, sealed.batch, reason, self._now())
+
+    async def _listen(self) -> None:
+        """Commits come several times a second; a fresh view is wanted less often."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            self._stale = True
+            self._wake.set()
+            await asyncio.sleep(self._refresh_s)
+
+    async def _show_levels(self) -> None:
+        """The age of the oldest record grows also when nothing happens."""
+        while True:
+            self._report.levels(self._outbox.stats(), self._now_ms())
+            await asyncio.sleep(self._limits.levels_s)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _now_ms(self) -> float:
+        return self._clock() * 1000
