@@ -9,8 +9,8 @@ class Meter(Protocol):
     """Counts, levels and observations by the names of `telemetry.metrics.SERIES`, without the `shipper_` prefix.
 
     `labels` are the values of the series' labels in their declared order. A name that is not declared raises KeyError.
-    Calls are cheap (about a microsecond), never block and never raise for a declared name; make them per chunk or batch,
-    not per record.
+    Calls are cheap (about a microsecond), never block and never raise for a declared name; make them per chunk or
+    batch, not per record.
     """
 
     def count(self, series: str, by: float = 1, *labels: str) -> None:
@@ -21,3 +21,6 @@ class Meter(Protocol):
 
     def observe(self, series: str, value: float, *labels: str) -> None:
         """Add one observation to a histogram."""
+
+    def forget(self, series: str, *labels: str) -> None:
+        """Stop exposing a gauge's label set, for example of an app that is gone. An unknown one is no error."""

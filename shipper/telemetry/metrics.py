@@ -1,0 +1,188 @@
+"""The one table of every series that shipper exposes: name, type, unit, labels and help.
+
+`docs/metrics.md` is generated from it, `telemetry.prometheus` serves it, and a test compares it with every call of a
+meter in the source. Names are without the `shipper_` prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shipper.model import GapReason, Kind
+
+PREFIX: Final = "shipper_"
+OTHER: Final = "_other"
+"""The label value under which a series goes on when it has reached its `cap`."""
+
+
+class SeriesType(StrEnum):
+    """What a series is for Prometheus, and which method of the meter feeds it."""
+
+    COUNTER = "counter"  # Meter.count
+    GAUGE = "gauge"  # Meter.level
+    HISTOGRAM = "histogram"  # Meter.observe
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and, where they are an enumeration, its values: those sets exist from the start, so that rate() works."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series. `cap` bounds its label sets whatever the platform does; `buckets` are a histogram's upper bounds."""
+
+    name: str
+    type: SeriesType
+    unit: str
+    help: str
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+    cap: int = 300
+
+
+def _counter(name: str, unit: str, text: str, *labels: Label) -> Series:
+    return Series(name, SeriesType.COUNTER, unit, text, labels)
+
+
+def _gauge(name: str, unit: str, text: str, *labels: Label, cap: int = 300) -> Series:
+    return Series(name, SeriesType.GAUGE, unit, text, labels, cap=cap)
+
+
+def _seconds(name: str, text: str, buckets: tuple[float, ...], *labels: Label) -> Series:
+    return Series(name, SeriesType.HISTOGRAM, "seconds", text, labels, buckets)
+
+
+STREAMED: Final = (Kind.LOGS.value, Kind.EVENTS.value, Kind.BUILDS.value)
+KIND: Final = Label("kind", tuple(kind.value for kind in Kind))
+STREAM_KIND: Final = Label("kind", STREAMED)
+SINK: Final = Label("sink")  # the configured names: known to PrometheusMeter when it is made
+GAP_REASON: Final = Label("reason", tuple(reason.value for reason in GapReason))
+LOSS_REASON: Final = Label(
+    "reason",
+    tuple(
+        reason.value
+        for reason in (
+            GapReason.BUFFER_FULL,
+            GapReason.BUFFER_CORRUPT,
+            GapReason.REJECTED,
+            GapReason.SINK_REMOVED,
+        )
+    ),
+)
+
+_QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_CALL: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_DURABLE: Final = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
+_JOURNEY: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0)
+
+SERIES: Final[tuple[Series, ...]] = (
+    # from the platform
+    _counter(
+        "records_received_total",
+        "records",
+        "New records: what the platform's streams brought, and gaps.",
+        KIND,
+    ),
+    _counter("duplicates_suppressed_total", "records", "Records that a replay brought again.", STREAM_KIND),
+    _counter("undecodable_messages_total", "messages", "Messages that could not be decoded.", STREAM_KIND),
+    _counter("gaps_total", "gaps", "Known losses, each of them also a record of kind gaps.", GAP_REASON),
+    _gauge(
+        "subscriptions",
+        "subscriptions",
+        "Subscriptions by what they are doing.",
+        STREAM_KIND,
+        Label("state", ("opening", "resuming", "live", "waiting", "parked", "leaving")),
+    ),
+    _counter(
+        "reconnects_total",
+        "reconnects",
+        "Streams that ended, by why; done is an orderly end, stalled means silent while lines were there.",
+        STREAM_KIND,
+        Label("reason", ("done", "retry", "wait", "reauthenticate", "gone", "park", "stop", "stalled")),
+    ),
+    _gauge("replicas", "replicas", "Running replicas.", Label("app"), cap=1000),
+    _counter(
+        "polls_total",
+        "polls",
+        "ListAppReplicas calls by how they ended.",
+        Label("outcome", ("ok", "failed", "denied")),
+    ),
+    _seconds("poll_seconds", "Duration of a ListAppReplicas call.", _CALL),
+    _counter(
+        "token_refreshes_total", "refreshes", "Requests for a token.", Label("outcome", ("ok", "failed"))
+    ),
+    _gauge("stream_lanes", "connections", "HTTP/2 connections to the platform that carry streams."),
+    _gauge("streams_open", "streams", "Streams that are open on those connections."),
+    # the buffer
+    _gauge("buffer_bytes", "bytes", "What the frames and cursors in the buffer take."),
+    _gauge(
+        "buffer_disk_bytes", "bytes", "Size of the buffer's files, which shrink later than their content."
+    ),
+    _gauge("buffer_limit_bytes", "bytes", "buffer.max_size, which neither of them exceeds."),
+    _gauge("buffer_frames", "frames", "Frames in the buffer."),
+    _seconds("commit_seconds", "Duration of a commit of frames and cursors, until it is durable.", _QUICK),
+    _seconds(
+        "durable_seconds",
+        "From a log line's own time to its commit; the newest line of a frame is observed.",
+        _DURABLE,
+    ),
+    _counter("records_committed_total", "records", "Records that became durable in the buffer.", KIND),
+    _counter("bytes_committed_total", "bytes", "Their size, compressed.", KIND),
+    _counter(
+        "commits_total",
+        "commits",
+        "Commits by how they ended.",
+        Label("outcome", ("ok", "full", "unavailable")),
+    ),
+    # the sinks
+    _counter("records_delivered_total", "records", "Records that a sink acknowledged.", SINK, KIND),
+    _counter("bytes_delivered_total", "bytes", "Their size, compressed.", SINK),
+    _counter(
+        "records_dropped_total",
+        "records",
+        "Records that a sink will never get; a gap says so too.",
+        SINK,
+        LOSS_REASON,
+    ),
+    _counter(
+        "sink_requests_total",
+        "requests",
+        "Attempts to deliver a batch, by what the sink answered.",
+        SINK,
+        Label("outcome", ("delivered", "retry", "rejected", "parked")),
+    ),
+    _seconds("sink_request_seconds", "Duration of an attempt to deliver a batch.", _CALL, SINK),
+    _gauge(
+        "sink_state",
+        "",
+        "1 for the state that the sink is in: healthy, failing (tried again by itself) or parked (someone must act).",
+        SINK,
+        Label("state", ("healthy", "failing", "parked")),
+    ),
+    _gauge(
+        "sink_backlog_records", "records", "Records in the buffer that the sink has not acknowledged.", SINK
+    ),
+    _gauge("sink_oldest_unacked_seconds", "seconds", "Age of the oldest of them, since its commit.", SINK),
+    _seconds(
+        "delivery_seconds",
+        "From the record's own time to the acknowledgement; the oldest and the newest record of a batch are observed.",
+        _JOURNEY,
+        SINK,
+    ),
+    # the process
+    _gauge("build_info", "", "Always 1; which version is running.", Label("version")),
+    _gauge(
+        "event_loop_lag_seconds",
+        "seconds",
+        "How late a beat of the event loop came in the last minute, at most.",
+    ),
+    _counter(
+        "log_lines_suppressed_total", "lines", "Repeated lines of the daemon's own log that were summed up."
+    ),
+)
