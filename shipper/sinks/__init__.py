@@ -1,0 +1,44 @@
+"""The table of sinks: which type name of the configuration makes which sink.
+
+A sink's own modules are imported when one is made: the S3 client alone takes 25 MB of memory, which a daemon without
+a bucket need not spend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
+from shipper.sinks.port import Sink
+
+
+def make_sink(name: str, settings: SinkSettings) -> Sink:
+    """The sink that one entry of `sinks:` asks for, not yet opened. Raises KeyError for a type without a row."""
+    return SINKS[settings.type](name, settings)
+
+
+def _s3(name: str, settings: S3Settings) -> Sink:
+    from shipper.sinks.s3.options import S3Options
+    from shipper.sinks.s3.sink import S3Sink
+
+    return S3Sink(name, S3Options.of(settings))
+
+
+def _directory(name: str, settings: DirectorySettings) -> Sink:
+    from shipper.sinks.directory.sink import DirectoryOptions, DirectorySink
+
+    return DirectorySink(name, DirectoryOptions(path=settings.path, compression=settings.compression))
+
+
+def _stdout(name: str, settings: StdoutSettings) -> Sink:
+    from shipper.sinks.stdout import StdoutSink
+
+    return StdoutSink(name)
+
+
+SINKS: Final[Mapping[str, Callable[[str, Any], Sink]]] = {
+    "s3": _s3,
+    "directory": _directory,
+    "stdout": _stdout,
+}

@@ -1,0 +1,1 @@
+"""The archive in a bucket: Amazon S3 and what speaks its protocol."""

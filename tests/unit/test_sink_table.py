@@ -1,0 +1,110 @@
+"""From the configuration's sections to sinks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from shipper.config.destinations import S3Settings, SinkSettings
+from shipper.model import Codec
+from shipper.sinks import SINKS, make_sink
+from shipper.sinks.directory.sink import DirectorySink
+from shipper.sinks.s3.connection import Connection, client_config, is_aws
+from shipper.sinks.s3.options import S3Options
+from shipper.sinks.s3.sink import S3Sink
+from shipper.sinks.stdout import StdoutSink
+
+SETTINGS: TypeAdapter[Any] = TypeAdapter(SinkSettings)
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [
+        ({"type": "s3", "bucket": "acme-logs"}, S3Sink),
+        ({"type": "directory", "path": "archive"}, DirectorySink),
+        ({"type": "stdout"}, StdoutSink),
+    ],
+)
+async def test_each_type_makes_its_sink(section: dict[str, str], kind: type) -> None:
+    sink = make_sink("archive", SETTINGS.validate_python(section))
+    assert type(sink) is kind
+    assert sink.name == "archive"
+    await sink.aclose()
+
+
+def test_every_type_of_the_configuration_has_a_row() -> None:
+    assert set(SINKS) == set(SETTINGS.json_schema()["discriminator"]["mapping"])
+
+
+def test_the_table_alone_does_not_load_the_s3_client() -> None:
+    code = "import sys, shipper.sinks; sys.exit('aiobotocore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_setting_of_s3_reaches_the_sink() -> None:
+    section = {
+        "type": "s3",
+        "bucket": "acme-logs",
+        "prefix": "ignite",
+        "region": "eu-central-1",
+        "endpoint_url": "https://s3.example.com",
+        "addressing_style": "virtual",
+        "compression": "gzip",
+        "storage_class": "STANDARD_IA",
+        "sse": {"type": "aws:kms", "kms_key_id": "alias/logs", "bucket_key": False},
+        "if_none_match": True,
+        "expected_bucket_owner": "123456789012",
+        "request_timeout": "45s",
+        "access_key_id": "id",
+        "secret_access_key": "s3cret",
+        "session_token": "t0ken",
+    }
+    assert S3Options.of(S3Settings.model_validate(section)) == S3Options(
+        bucket="acme-logs",
+        prefix="ignite",
+        region="eu-central-1",
+        endpoint_url="https://s3.example.com",
+        addressing_style="virtual",
+        compression=Codec.GZIP,
+        storage_class="STANDARD_IA",
+        encryption="aws:kms",
+        kms_key_id="alias/logs",
+        bucket_key=False,
+        if_none_match=True,
+        expected_bucket_owner="123456789012",
+        timeout_s=45.0,
+        access_key_id="id",
+        secret_access_key="s3cret",
+        session_token="t0ken",
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "endpoint_url", "style"),
+    [
+        ("auto", None, "auto"),
+        ("auto", "https://s3.example.com", "path"),
+        ("virtual", "https://s3.example.com", "virtual"),
+        ("path", None, "path"),
+    ],
+)
+def test_the_addressing_style_follows_the_endpoint_unless_told(
+    chosen: Any, endpoint_url: str | None, style: str
+) -> None:
+    config = client_config(S3Options("b", endpoint_url=endpoint_url, addressing_style=chosen))
+    assert config.s3["addressing_style"] == style
+
+
+async def test_amazon_is_recognised_by_the_endpoint_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"access_key_id": "id", "secret_access_key": "secret"}
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    for endpoint_url, expected in ((None, True), ("https://amazonaws.com.example.com", False)):
+        connection = Connection(S3Options("b", endpoint_url=endpoint_url, **keys))
+        client = await connection.client()
+        assert is_aws(client) is expected
+        assert client.meta.region_name == "eu-west-1"
+        await connection.aclose()
