@@ -20,13 +20,14 @@ from shipper.emulator.demo_daemon import Daemon, Metrics
 from shipper.emulator.demo_view import AppRow, LiveView, PlainView, Pod, Snapshot, View, size
 from shipper.emulator.emulator import Emulator
 from shipper.emulator.ledger import Comparison, compare
-from shipper.emulator.mischief import DEMO_PLAN, Mischief
+from shipper.emulator.mischief import DEMO_PLAN, SHORT_PLAN, Mischief
 from shipper.emulator.scenario import Scenario, Traffic
 from shipper.emulator.streams import LOGS
 from shipper.emulator.text import LineSource, lines_of_files
 from shipper.emulator.world import EmulatedApp, EmulatedReplica
 
 CATCH_UP_S: Final = 90.0  # the stalled stream is noticed within 60 s; the rest is a matter of seconds
+_LONG_ENOUGH_S: Final = 10.0  # to stall a stream: shorter runs would mostly wait until that is noticed
 _FRAME_S: Final = 0.25
 _WINDOW: Final = 8  # frames over which rates are taken
 
@@ -164,7 +165,8 @@ class Demo:
         assert ignite.driver is not None
         self._phase = "running"
         async with asyncio.TaskGroup() as tasks:
-            mischief = Mischief(ignite).follow(DEMO_PLAN, self._duration_s)
+            plan = SHORT_PLAN if self._duration_s < _LONG_ENOUGH_S else DEMO_PLAN
+            mischief = Mischief(ignite).follow(plan, self._duration_s)
             trouble = tasks.create_task(mischief, name="demo-mischief")
             await self._until(lambda: False, self._started + self._duration_s)
             trouble.cancel()

@@ -166,7 +166,7 @@ def _headline(snapshot: Snapshot) -> RenderableType:
         (" shipper demo ", "bold reverse"),
         "  ",
         ("━" * filled, "cyan"),
-        ("━" * (width - filled), "bright_black"),
+        ("─" * (width - filled), "bright_black"),
         f"  {snapshot.elapsed_s:.0f} s of {snapshot.duration_s:.0f} s   ",
         (snapshot.phase, "bold"),
     )
@@ -193,7 +193,7 @@ def _pods(pods: tuple[Pod, ...]) -> Text:
     text = Text()
     for pod in pods[:_PODS_SHOWN]:
         sign, style = _STATES[pod.state]
-        text.append(f"{sign} {pod.name}", style=style)
+        text.append(f"{sign}\N{NO-BREAK SPACE}{pod.name}", style=style)
         text.append(f"×{pod.restarts} " if pod.restarts else " ", style="yellow")
     if len(pods) > _PODS_SHOWN:
         text.append(f"+{len(pods) - _PODS_SHOWN}")

@@ -24,6 +24,7 @@ DEMO_PLAN: Final = (
     (0.74, "refuse"),
     (0.90, "cut_one"),
 )  # fractions of the run
+SHORT_PLAN: Final = tuple((share, action) for share, action in DEMO_PLAN if action != "stall")
 
 
 class Mischief:
@@ -35,6 +36,7 @@ class Mischief:
         self._ignite = ignite
         self._driver: Driver = ignite.driver
         self._random = random.Random(f"mischief-{ignite.scenario.seed}")
+        self._pinned: dict[OpenStream, EmulatedReplica] = {}
         self.actions: dict[str, Callable[[], Awaitable[None]]] = {
             "crash": self._crash,
             "sleep": self._sleep,
@@ -53,13 +55,20 @@ class Mischief:
         started = loop.time()
         for share, action in plan:
             await asyncio.sleep(max(0.0, started + share * duration_s - loop.time()))
-            await self.actions[action]()
+            await self._do(action)
 
     async def at_random(self, mean_s: float) -> None:
         """Do one thing after another until cancelled, `mean_s` apart on average."""
         while True:
             await asyncio.sleep(self._random.expovariate(1 / mean_s))
-            await self.actions[self._random.choice(sorted(self.actions))]()
+            await self._do(self._random.choice(sorted(self.actions)))
+
+    async def _do(self, action: str) -> None:
+        for stream, replica in list(self._pinned.items()):
+            if stream not in self._ignite.calls.open:  # its reader has noticed, or went
+                del self._pinned[stream]
+                self._driver.pin(replica, pinned=False)
+        await self.actions[action]()
 
     # ---- pods ----
 
@@ -89,6 +98,7 @@ class Mischief:
         stream = self._choose_stream()
         if stream is not None:
             replica = self._ignite.world.apps[stream.app].replicas[stream.replica_id]
+            self._pinned[stream] = replica
             self._driver.pin(replica)
             self._ignite.faults.stall(method=LOGS, replica_id=stream.replica_id)
             self._tell(f"stream of {stream.replica_id} stalled (half-open)")

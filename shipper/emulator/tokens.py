@@ -81,14 +81,15 @@ class TokenEndpoint:
 
     def __init__(self, tokens: Tokens, host: str) -> None:
         self._tokens = tokens
-        self._host = host
+        self._host = host.strip("[]")  # an IPv6 address comes as in a URL
         self._runner: web.AppRunner | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
         """Where a client posts its credentials."""
-        return f"http://{self._host}:{self._port}{TOKEN_PATH}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}{TOKEN_PATH}"
 
     async def start(self) -> None:
         """Listen on a free port."""
