@@ -57,13 +57,20 @@ class Settlement(Protocol):
     """What becomes of batches. Every coroutine may raise BufferError, and then nothing has changed."""
 
     async def read(self, batch: Batch) -> Sequence[bytes] | None:
-        """The batch's frames in order. None if they are not what was sealed: then `sealed` has to be asked again."""
+        """The batch's frames in order.
+
+        None if they are not, or no longer, what was sealed (damaged, or given up for want of room): then `sealed` and
+        `open_partitions` have to be asked again.
+        """
 
     async def acknowledge(self, batch: Batch) -> None:
         """The sink has the batch; durable on return. Idempotent."""
 
     async def reject(self, batch: Batch, reason: str) -> None:
-        """The sink will never have the batch: it is forgotten and the gap recorded, in one commit. Idempotent."""
+        """The sink will never have the batch: it is forgotten, the gap recorded in the same commit, the loss counted.
+
+        Idempotent.
+        """
 
 
 class Outbox(Supply, Settlement, Protocol):

@@ -46,10 +46,9 @@ class Report:
                 self._meter.observe("delivery_seconds", seconds, self._sink)
 
     def rejected(self, batch: Batch, reason: str) -> None:
-        """A batch was refused for good, and the gap is recorded."""
-        self._meter.count("records_dropped_total", batch.records, self._sink, "rejected")
+        """A batch was refused for good. The buffer has recorded the gap and counted the loss."""
         log.error(
-            "the sink refused a batch for good; its %d records are lost to this sink and a gap says so",
+            "the sink refused a batch for good; its %d records are lost to this sink, and a gap says so",
             batch.records,
             extra=self._about(batch, reason),
         )

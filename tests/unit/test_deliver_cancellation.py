@@ -12,22 +12,15 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.model import Batch
 from shipper.sinks.port import Delivered, Outcome, Rejected, Retry
+from tests.fakes.delivery import half, wall
 from tests.fakes.meter import FakeMeter
 from tests.fakes.outbox import FakeOutbox, frame
 from tests.fakes.sink import FakeSink
-from tests.virtual_time import elapsed, virtual_time
+from tests.virtual_time import virtual_time
 
 POLICY = BatchPolicy(max_age_s=2.0, max_size=100)
 APPS = "abc"
 FRAMES = [frame(app, size=60, at_ms=n) for n, app in itertools.product(range(4), APPS)]
-
-
-def wall() -> float:
-    return 1_700_000_000.0 + elapsed()
-
-
-def half() -> float:
-    return 0.5
 
 
 def sink_with_everything(name: str = "archive") -> FakeSink:

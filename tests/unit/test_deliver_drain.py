@@ -11,20 +11,13 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.model import Batch
 from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry
+from tests.fakes.delivery import half, wall
 from tests.fakes.meter import FakeMeter
 from tests.fakes.outbox import FakeOutbox, frame
 from tests.fakes.sink import FakeSink
 from tests.virtual_time import elapsed, virtual_time
 
 POLICY = BatchPolicy(max_age_s=300.0, max_size=1000)
-
-
-def wall() -> float:
-    return 1_700_000_000.0 + elapsed()
-
-
-def half() -> float:
-    return 0.5
 
 
 async def drained(
