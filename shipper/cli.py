@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 from shipper import __version__
 from shipper.errors import Problem, ShipperError
@@ -30,14 +29,11 @@ T = TypeVar("T")
 class Command(Protocol):
     """What a room offers that brings a command of its own: `shipper.emulator.demo` and `shipper.emulator.serve`."""
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser, /) -> None:
         """Declare the command's options."""
 
-    def main(self, arguments: argparse.Namespace) -> int:
+    def main(self, arguments: argparse.Namespace, /) -> int:
         """Do it; the exit status."""
-
-
-_ROOMS: Final = {"demo": "shipper.emulator.demo", "emulator": "shipper.emulator.serve"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,22 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parse(words)
         status: int = arguments.action(arguments)
-        sys.stdout.flush()
-    except _Usage as usage:
-        return usage.status
+    except _Ended as ended:
+        return ended.status
     except KeyboardInterrupt:
         _say("interrupted")
-        return FAILED
-    except BrokenPipeError:
-        # Whoever read our output went away. Python flushes stdout once more at exit, and that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ShipperError as error:
         _say(str(error))
         return FAILED
     except BaseExceptionGroup as group:
-        if (unexpected := group.split(ShipperError)[1]) is not None:
-            raise unexpected from None
+        if group.split(ShipperError)[1] is not None:
+            raise
         _say(str(_first(group)))
         return FAILED
     return status
@@ -72,8 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments.config)
     if settings is None:
         return MISUSED
-    daemon = importlib.import_module("shipper.daemon")
-    return cast(int, _run_async(daemon.run(settings, config_path=arguments.config)))
+    from shipper import daemon
+
+    return _run_async(daemon.run(settings, config_path=arguments.config))
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -85,9 +77,7 @@ def check(arguments: argparse.Namespace) -> int:
     _print_problems(problems, arguments.config)
     if settings is None:
         return MISUSED
-    print(f"{arguments.config}: ok")
-    for line in summary(settings):
-        print(f"  {line}")
+    _print([f"{arguments.config}: ok", *(f"  {line}" for line in summary(settings))])
     return _connect(settings) if arguments.connect else DONE
 
 
@@ -95,16 +85,18 @@ def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of the configuration."""
     from shipper.config.schema import schema_text
 
-    print(schema_text(), end="")
+    _print([schema_text().rstrip()])
     return DONE
 
 
 def _connect(settings: Settings) -> int:
-    daemon = importlib.import_module("shipper.daemon")
-    report: list[tuple[str, bool, str]] = _run_async(daemon.connect_report(settings))
-    sys.stdout.flush()
-    for what, ok, message in report:
-        print(f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}")
+    from shipper import daemon
+
+    report = _run_async(daemon.connect_report(settings))
+    _print(
+        f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}"
+        for what, ok, message in report
+    )
     return DONE if all(ok for _, ok, _ in report) else FAILED
 
 
@@ -186,10 +178,23 @@ def _parse(words: list[str]) -> argparse.Namespace:
     for name, text in helps.items():
         told = commands.add_parser(name, help=text)
         if name == command:  # only then is the room imported: it brings grpcio and rich
-            room = cast(Command, importlib.import_module(_ROOMS[name]))
+            room = _room(name)
             room.add_arguments(told)
             told.set_defaults(action=room.main)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(MISUSED)
     return parser.parse_args(words)
+
+
+def _room(command: str) -> Command:
+    if command == "demo":
+        from shipper.emulator import demo
+
+        return demo
+    from shipper.emulator import serve
+
+    return serve
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -198,8 +203,8 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Usage(Exception):
-    """argparse has said what there is to say."""
+class _Ended(Exception):
+    """What there is to say has been said; only the status remains."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -212,7 +217,7 @@ class _Parser(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         if message:
             self._print_message(message, sys.stderr)
-        raise _Usage(status)
+        raise _Ended(status)
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -222,6 +227,20 @@ class _Parser(argparse.ArgumentParser):
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print to stdout at once; a reader that has left (`shipper schema | head`) ends the command quietly."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        for line in lines:
+            print(line.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # Python's own flush at exit must not fail too
+        raise _Ended(FAILED) from None
 
 
 def _say(message: str) -> None:

@@ -7,7 +7,7 @@ name, and a number that comes from the environment is as good as one in the file
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import yaml
@@ -44,12 +44,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a key and its value are written. `last_line` ends a scalar; `literal` is a text without references."""
+    """Where a key and its value are written. `literal` means a text without references."""
 
     key: Place
     value: Place
-    last_line: int
-    scalar: bool
     literal: bool = False
 
 
@@ -189,10 +187,8 @@ class _Reader:
             )
         expanded = expand(node.value, self._environ)
         self._document.files.extend((path, name) for name in expanded.files)
-        if not expanded.literal and (written := self._document.written.get(path)):
-            self._document.written[path] = Written(
-                written.key, written.value, written.last_line, True, literal=False
-            )
+        if expanded.literal and expanded.text and (written := self._document.written.get(path)):
+            self._document.written[path] = replace(written, literal=True)
         if expanded.faults:
             self._note_faults(node, path, expanded)
             self._document.unreadable.add(path)
@@ -237,4 +233,4 @@ def _advance(place: Place, text: str) -> Place:
 
 
 def _written(key: yaml.Node, value: yaml.Node) -> Written:
-    return Written(_place(key), _place(value), value.end_mark.line + 1, isinstance(value, yaml.ScalarNode))
+    return Written(_place(key), _place(value))

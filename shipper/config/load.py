@@ -24,8 +24,9 @@ from shipper.errors import ConfigError, Problem, Severity
 
 MAX_CONFIG_SIZE: Final = 1 << 20
 
-# One key and one value on a line: only then is it certain that an excerpt shows nothing of a neighbour's.
-_ONE_VALUE_LINE: Final = re.compile(r"\s*(- )?([A-Za-z0-9_-]+:)?[^{},#&*!|>]*")
+# One key and one value on a line, which is no URL with a password or a query: only then is it certain that an excerpt
+# shows no secret.
+_HARMLESS_LINE: Final = re.compile(r"\s*(- )?([A-Za-z0-9_-]+:)?[^{},#&*!|>@?]*")
 
 S = TypeVar("S", bound=Section)
 
@@ -96,7 +97,7 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
     for path, name in document.files:
         if _is_secret(path, data):
             yield from check_private(path, FilePath(name))
-    in_clear = (path for path, place in document.written.items() if place.literal and place.scalar)
+    in_clear = (path for path, place in document.written.items() if place.literal)
     for path in in_clear:
         if _is_secret(path, data):
             yield from check_private(path, file)
@@ -127,36 +128,24 @@ def _is_secret(path: Path, data: Any) -> bool:
 
 
 def _problems(file: str, document: Document, findings: list[Finding]) -> list[Problem]:
-    hidden = _hidden_lines(document)
     lines = document.source.splitlines()
     problems = []
     for finding in findings:
         place = finding.place or document.place_of(finding.path, at_key=finding.at_key)
-        line = lines[place.line - 1] if place.line <= len(lines) else ""
-        shown = finding.path and place.line not in hidden and not _hides(finding.path, document.data)
-        excerpt = line.rstrip() if shown and line.isprintable() and _ONE_VALUE_LINE.fullmatch(line) else ""
+        line = lines[place.line - 1].rstrip() if place.line <= len(lines) else ""
+        path, excerpt = dotted(finding.path), line if _may_show(finding.path, line, document.data) else ""
         problems.append(
-            Problem(
-                file,
-                place.line,
-                place.column,
-                dotted(finding.path),
-                finding.message,
-                finding.severity,
-                excerpt,
-            )
+            Problem(file, place.line, place.column, path, finding.message, finding.severity, excerpt)
         )
     return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.path, problem.message))
 
 
-def _hidden_lines(document: Document) -> set[int]:
-    """Lines that an excerpt must not show: of secrets, and of what nothing declares (it may be one, misspelt)."""
-    lines: set[int] = set()
-    for path, written in document.written.items():
-        if written.scalar and _hides(path, document.data):
-            lines.update(range(written.key.line, written.last_line + 1))
-    return lines
-
-
-def _hides(path: Path, data: Any) -> bool:
-    return path[:2] in (("ignite", "auth"), ("ignite", "headers")) or holds_secret(Settings, path, data)
+def _may_show(path: Path, line: str, data: Any) -> bool:
+    """Whether a source line certainly shows no secret. What nothing declares may be one, misspelt."""
+    if (
+        not path
+        or path[:2] in (("ignite", "auth"), ("ignite", "headers"))
+        or holds_secret(Settings, path, data)
+    ):
+        return False
+    return line.isprintable() and _HARMLESS_LINE.fullmatch(line) is not None

@@ -55,21 +55,21 @@ def _finding(
     if error["type"] == "missing":
         return Finding(path, f"is required, but missing{_purpose(declared)}", at_key=True)
     if error["type"] in _KIND_ERRORS and (kinds := kinds_at(root, path, document.data)):
-        return _wrong_kind(path, value, kinds)
+        return _wrong_kind(path, value, kinds, document)
     if value is None:
         return Finding(path, f"null is not accepted here; {_instead_of_null(declared)}")
     return Finding(path, _what_is_wrong(error, value, declared, _subject(path, value, declared, document)))
 
 
 def _what_is_wrong(error: ErrorDetails, value: Any, declared: Declared | None, subject: str) -> str:
+    annotation = declared.annotation if declared else None
+    if accepted := choices(annotation):
+        return f"{subject or 'a mapping'} is not one of {', '.join(accepted)}{_did_you_mean(value, accepted)}"
+    if annotation is bool:
+        return f"{subject or 'a mapping'} is not true or false"
     match error["type"]:
         case "value_error":
             return f"{subject} {_reason(error)}".strip()
-        case "literal_error" | "enum":
-            accepted = choices(declared.annotation) if declared else ()
-            return f"{subject} is not one of {', '.join(accepted)}{_did_you_mean(value, accepted)}"
-        case "bool_parsing" | "bool_type":
-            return f"{subject or 'a mapping'} is not true or false"
         case "tuple_type":
             return f'a list belongs here, not {describe(value)}; write for example ["checkout-*"]'
         case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
@@ -93,13 +93,13 @@ def _subject(path: Path, value: Any, declared: Declared | None, document: Docume
     return "the value" if credentials else quoted(value)
 
 
-def _wrong_kind(path: Path, value: Any, kinds: tuple[str, ...]) -> Finding:
+def _wrong_kind(path: Path, value: Any, kinds: tuple[str, ...], document: Document) -> Finding:
     accepted = ", ".join(kinds)
     if isinstance(value, Mapping) and "type" in value:
         kind = value["type"]
         if path[0] == "sinks" and (message := later_sink(kind)):
             return Finding((*path, "type"), message)
-        found = quoted(kind) if isinstance(kind, str) and kind else "this"
+        found = _subject((*path, "type"), kind, Declared(str), document) or "a mapping"
         return Finding((*path, "type"), f"{found} is not one of {accepted}{_did_you_mean(kind, kinds)}")
     if isinstance(value, Mapping) or value is None:
         return Finding((*path, "type"), f"is required, but missing; write one of {accepted}", at_key=True)

@@ -31,6 +31,9 @@ class Secret:
     def __repr__(self) -> str:
         return f"Secret({MASK})"
 
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value
 

@@ -8,7 +8,7 @@ from typing import Final
 DURATION_FORMS: Final = "500ms, 5s, 10m, 1h"
 SIZE_FORMS: Final = "64KiB, 10MiB, 10GiB"
 
-DURATION_PATTERN: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h)"
+DURATION_PATTERN: Final = r"[0-9]{1,15}(\.[0-9]{1,9})?(ms|s|m|h)"
 SIZE_PATTERN: Final = r"[0-9]{1,15}(B|KiB|MiB|GiB|TiB)"
 
 _MS_PER_UNIT: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
