@@ -130,7 +130,9 @@ class FakeOutbox:
 
     async def read(self, batch: Batch) -> list[bytes] | None:
         await self._working("read")
-        members = self._members[batch.batch_id]
+        members = self._members.get(batch.batch_id)
+        if members is None:
+            return None
         damaged = self.damaged.intersection(members)
         if not damaged:
             return [self._rows[number].frame.data for number in members]
@@ -154,6 +156,10 @@ class FakeOutbox:
             self.rejected.append((batch, reason))
             self._settle(batch)
         await self._worked()
+
+    def give_up(self, batch: Batch) -> None:
+        """As a buffer does that is full and told to drop the oldest."""
+        self._settle(batch)
 
     def _settle(self, batch: Batch) -> None:
         for number in self._members[batch.batch_id]:

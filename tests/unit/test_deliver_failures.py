@@ -257,3 +257,16 @@ async def test_a_damaged_batch_is_loaded_again_and_the_rest_of_it_delivered() ->
         await it.until_delivered(1)
         assert it.delivered() == 10
         assert await it.outbox.sealed("archive") == []
+
+
+@virtual_time
+async def test_batches_that_the_buffer_gave_up_while_the_sink_was_down_are_forgotten() -> None:
+    async with house(FakeSink(concurrency=1, otherwise=down_until(100))) as it:
+        await it.outbox.commit([frame("a", size=1000), frame("b", size=1000)])
+        await asyncio.sleep(50)
+        batch, _ = await it.outbox.sealed("archive")
+        it.outbox.give_up(batch)
+        await it.until_delivered(1)
+        await asyncio.sleep(100)
+        assert [one.partition.app for one in it.outbox.acknowledged] == ["b"]
+        assert it.worker.state is State.HEALTHY
