@@ -1,0 +1,198 @@
+"""`python -m tests.bench` measures the real daemon and prints a table: each figure beside its target."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final, TypeVar
+
+from tests.bench import floor, rows
+from tests.bench.printed import replica_name
+from tests.bench.surroundings import Load, Setup, surroundings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured: lines of history in all, runs, and seconds that a daemon is watched."""
+
+    lines: int
+    runs: int
+    idle_s: float
+    trickle_s: float
+    paced_s: float
+
+
+FULL: Final = Scale(lines=1_600_000, runs=3, idle_s=60, trickle_s=30, paced_s=20)
+QUICK: Final = Scale(lines=240_000, runs=1, idle_s=5, trickle_s=5, paced_s=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    target: str
+    must: str
+    measured: str
+
+
+class Bench:
+    """The measurements by name; each starts what it needs and stops it again."""
+
+    def __init__(self, scale: Scale, texts: list[Path], directory: Path | None) -> None:
+        self.measurements: dict[str, Callable[[], Iterator[Row]]] = {
+            "archive": self.archive,
+            "one": self.one_replica,
+            "subscriptions": self.subscriptions,
+            "idle": self.idle,
+            "durable": self.durable,
+            "start": self.start,
+        }
+        self._scale = scale
+        self._texts = texts
+        self._directory = directory
+
+    def archive(self) -> Iterator[Row]:
+        """Eight replicas of two apps into objects; the same history once more; and the floor."""
+        load = Load(replicas=8, apps=2, history=self._scale.lines // 8, texts=self._texts)
+        passed: list[rows.Passage] = []
+        skipped: list[rows.Passage] = []
+        floors: list[float] = []
+        with self._surroundings(load) as whole:
+            for setup in self._repeated(whole):
+                passed.append(_said("archived", rows.archived(setup)))
+                skipped.append(_said("skipped", rows.skipped(setup)))
+                replicas = [replica_name(index, load.apps) for index in range(load.replicas)]
+                floors.append(setup.printed / floor.cpu_s(replicas, setup.server.port, setup.directory))
+                _said("floor, lines per CPU-second", f"{floors[-1]:,.0f}")
+        least = median(floors)
+        yield Row(
+            f"the floor: `{floor.what()}`, nothing parsed", "", "", f"{least:,.0f} lines per CPU-second"
+        )
+        per_cpu_s = median(one.per_cpu_s for one in passed)
+        yield Row(
+            "gRPC stream to S3 objects, 8 replicas",
+            "400,000 lines per CPU-second",
+            "250,000",
+            f"{per_cpu_s:,.0f} ({per_cpu_s / least:.2f} of the floor)",
+        )
+        yield Row(
+            "the same, pace of one process",
+            "300,000 lines/s",
+            "200,000",
+            f"{median(one.per_s for one in passed):,.0f}, in {max(one.memory_mb for one in passed):.0f} MB",
+        )
+        yield Row(
+            "skipping replayed lines that are shipped",
+            "1,000,000 lines/s",
+            "",
+            f"{median(one.per_s for one in skipped):,.0f} "
+            f"({median(one.per_cpu_s for one in skipped):,.0f} per CPU-second)",
+        )
+
+    def one_replica(self) -> Iterator[Row]:
+        """One replica alone into objects."""
+        load = Load(replicas=1, history=self._scale.lines // 2, texts=self._texts)
+        with self._surroundings(load) as whole:
+            passed = [_said("one replica", rows.archived(setup)) for setup in self._repeated(whole)]
+        yield Row(
+            "one replica alone",
+            "200,000 lines/s",
+            "150,000",
+            f"{median(one.per_s for one in passed):,.0f} "
+            f"({median(one.per_cpu_s for one in passed):,.0f} per CPU-second)",
+        )
+
+    def subscriptions(self) -> Iterator[Row]:
+        """Thousands of replicas that print a line a second each."""
+        for replicas, target, must in ((2_000, "", "120 MB"), (5_000, "150 MB, 25 % of a core", "")):
+            with self._surroundings(Load(replicas=replicas, apps=4, texts=self._texts)) as setup:
+                footprint = _said(f"{replicas} subscriptions", rows.subscribed(setup, self._scale.trickle_s))
+            yield Row(f"{replicas:,} open subscriptions, a line a second each", target, must, str(footprint))
+
+    def idle(self) -> Iterator[Row]:
+        """A sidecar with nothing to do."""
+        with self._surroundings(Load(replicas=1)) as setup:
+            footprint = _said("idle", rows.idle(setup, self._scale.idle_s))
+        yield Row("idle sidecar: one replica, S3 sink", "60 MB, 0.5 % of a core", "", str(footprint))
+
+    def durable(self) -> Iterator[Row]:
+        """Lines that are printed now."""
+        with self._surroundings(Load(replicas=8, apps=2, texts=self._texts)) as setup:
+            delay = _said("printed to durable", rows.durable(setup, 10_000, self._scale.paced_s))
+        yield Row(
+            "printed to durable at 10,000 lines/s",
+            "p50 150 ms, p99 500 ms",
+            "p99 500 ms",
+            f"p50 {delay.p50_s * 1000:.0f} ms, p99 {delay.p99_s * 1000:.0f} ms",
+        )
+
+    def start(self) -> Iterator[Row]:
+        """From nothing to a record in the buffer."""
+        with self._surroundings(Load(replicas=1, history=10)) as whole:
+            times = [rows.started(setup) for setup in self._repeated(whole)]
+        _said("start", ", ".join(f"{seconds:.2f} s" for seconds in times))
+        yield Row("start-up to first record durable", "1 s", "", f"{median(times):.2f} s")
+
+    def _repeated(self, whole: Setup) -> Iterator[Setup]:
+        return (whole.again(f"run-{run}") for run in range(self._scale.runs))
+
+    def _surroundings(self, load: Load) -> AbstractContextManager[Setup]:
+        return surroundings(load, self._directory)
+
+
+def _said(what: str, figure: T) -> T:
+    print(f"{what}: {figure}", file=sys.stderr, flush=True)
+    return figure
+
+
+def _table(measured: list[Row]) -> str:
+    lines = ["| what | target | must | measured |", "|---|---|---|---|"]
+    lines += [f"| {row.what} | {row.target} | {row.must} | {row.measured} |" for row in measured]
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
+    return (
+        f"{len(models)} x {models[0] if models else platform.machine()}, Python {platform.python_version()}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, in under a minute")
+    parser.add_argument("--rows", help="only these, by comma: archive,one,subscriptions,idle,durable,start")
+    parser.add_argument("--runs", type=int, help="the median of so many runs")
+    parser.add_argument(
+        "--lines", type=Path, nargs="+", default=[], help="real log text, in place of a made-up one"
+    )
+    parser.add_argument(
+        "--directory", type=Path, help="where buffers are made: a real disk (default: the temporary folder)"
+    )
+    arguments = parser.parse_args()
+    scale = QUICK if arguments.quick else FULL
+    if arguments.runs:
+        scale = Scale(scale.lines, arguments.runs, scale.idle_s, scale.trickle_s, scale.paced_s)
+    bench = Bench(scale, [path.resolve() for path in arguments.lines], arguments.directory)
+    chosen = arguments.rows.split(",") if arguments.rows else [*bench.measurements]
+    unknown = set(chosen) - bench.measurements.keys()
+    if unknown:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    began = time.monotonic()
+    measured = [row for name in chosen for row in bench.measurements[name]()]
+    print(f"\n{_machine()}; {time.monotonic() - began:.0f} s\n\n{_table(measured)}")
+
+
+if __name__ == "__main__":
+    main()
