@@ -126,11 +126,6 @@ SERIES: Final[tuple[Series, ...]] = (
     ),
     _gauge("buffer_limit_bytes", "bytes", "buffer.max_size, which neither of them exceeds."),
     _gauge("buffer_frames", "frames", "Frames in the buffer."),
-    _seconds(
-        "durable_seconds",
-        "From the time of the newest log line of a frame until it is durable in the buffer.",
-        _QUICK,
-    ),
     _seconds("commit_seconds", "Duration of a commit of frames and cursors, until it is durable.", _QUICK),
     _seconds(
         "durable_seconds",
