@@ -56,7 +56,7 @@ class FakeOutbox:
         for frame in frames:
             self._next += 1
             sinks = set(self.sinks)
-            self._rows[self._next] = _Row(self._next, frame, round(self.clock() * 1000), sinks, set(sinks))
+            self._rows[self._next] = _Row(self._next, frame, int(self.clock() * 1000), sinks, set(sinks))
         for event in self._events.values():
             event.set()
 
