@@ -311,7 +311,7 @@ class LogSubscription:
         """
         self._move(State.LEAVING)
         settled = self._interrupted == SETTLED and self.answered
-        complete = status.code is Code.OK or settled
+        complete = status.code is Code.OK or settled or self._was_read_to_its_end()
         if self._doubt is not None:
             doubt, self._doubt = self._doubt, None
             self._record(doubt)
@@ -336,6 +336,10 @@ class LogSubscription:
                 "lines": self.cursor.taken,
             },
         )
+
+    def _was_read_to_its_end(self) -> bool:
+        """An earlier connection ended with OK, nothing came since, and no other container was listed since."""
+        return self.cursor.clean and self.replica.restart_count <= self.cursor.restart_count
 
     async def _last_look(self) -> bool:
         """GetAppLogs once more; whether its answer reaches from what had been taken to the end."""
