@@ -80,6 +80,7 @@ class GapReason(StrEnum):
     BUFFER_FULL = "buffer_full"  # when_full: drop_oldest
     BUFFER_CORRUPT = "buffer_corrupt"  # the buffer file was damaged
     REJECTED = "rejected"  # a sink refused the batch for good
+    SINK_REMOVED = "sink_removed"  # only a sink that is no longer configured was still to get the records
 
 
 @dataclass(frozen=True, slots=True)

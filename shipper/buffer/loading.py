@@ -1,0 +1,261 @@
+"""Opening the books: the mirror is built from the file, and what the last run left unfinished is finished.
+
+Sinks that are no longer configured lose their rows here, loudly; what only they were still to get is
+recorded as a gap.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shipper.buffer.commit import sweep
+from shipper.buffer.cursors import CursorTable
+from shipper.buffer.database import Damaged, Database, Row, stored_text
+from shipper.buffer.forgetting import successors_of
+from shipper.buffer.index import FrameRow, Index, Sealed
+from shipper.buffer.ledger import Ledger
+from shipper.buffer.losses import Loss, gaps_of
+from shipper.buffer.notes import Notes
+from shipper.buffer.quota import Need
+from shipper.buffer.schema import BATCHES, FRAMES, INSERT_LOSS, text_bytes
+from shipper.buffer.sealing import members, mend
+from shipper.buffer.slots import Slot, Slots, assign
+from shipper.buffer.values import Sinks, WhenFull
+from shipper.buffer.writing import frame_row
+from shipper.errors import BufferFull
+from shipper.model import App, Batch, Codec, Gap, GapReason, Kind, Partition
+
+log = logging.getLogger("shipper.buffer")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the buffer is opened with."""
+
+    sinks: Sinks
+    when_full: WhenFull
+    clock: Callable[[], float]
+    codec: Codec
+
+
+def load(database: Database, setup: Setup) -> Ledger:
+    """The books of an open file, for the configured sinks."""
+    notes = Notes()
+    stored = _stored_sinks(database)
+    removed = [name for name in stored if name not in setup.sinks]
+    if removed:
+        old = Slots(Slot(number, name, None, start) for name, (number, start) in stored.items())
+        _remove_sinks(_read(database, setup, old, notes), removed)
+        stored = _stored_sinks(database)
+    next_frame = _next(database, "frames")
+    slots = assign(setup.sinks, stored, next_frame)
+    new = [slot for slot in slots if slot.name not in stored]
+    if new:
+        with database.transaction(Need(2, 40)):
+            database.run_many(
+                "INSERT INTO sinks (slot, name, from_frame) VALUES (?, ?, ?)",
+                ((slot.number, text_bytes(slot.name), slot.from_frame) for slot in new),
+            )
+    ledger = _read(database, setup, slots, notes)
+    _mend_batches(ledger)
+    sweep(ledger)
+    _record_losses(ledger)
+    return ledger
+
+
+def _stored_sinks(database: Database) -> dict[str, tuple[int, int]]:
+    rows = database.rows("SELECT name, slot, from_frame FROM sinks")
+    return {stored_text(name): (slot, from_frame) for name, slot, from_frame in rows}
+
+
+def _next(database: Database, table: str) -> int:
+    rows = database.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+    return int(rows[0][0]) + 1 if rows else 1
+
+
+# ---- building the mirror ----
+
+
+def _read(database: Database, setup: Setup, slots: Slots, notes: Notes) -> Ledger:
+    index = Index(slots)
+    partitions = database.rows("SELECT id, kind, organization, app, hour FROM partitions")
+    index.know({number: partition_of(rest) for number, *rest in partitions})
+    numbers = {slot.number: slot for slot in slots}
+    for number, partition_id, frame_id in database.rows(
+        "SELECT slot, partition_id, sealed_through FROM progress"
+    ):
+        if number in numbers:
+            index.set_through(number, partition_id, frame_id)
+    next_batch = _next(database, "batches")
+    for values in database.rows(BATCHES):
+        if values[1] in numbers:
+            index.add_batch(_sealed(index, numbers[values[1]], values))
+    ledger = Ledger(
+        database=database,
+        index=index,
+        slots=slots,
+        cursors=CursorTable(database),
+        when_full=setup.when_full,
+        clock=setup.clock,
+        codec=setup.codec,
+        buffer_id=database.meta("buffer_id"),
+        next_frame=_next(database, "frames"),
+        next_batch=next_batch,
+        next_partition=_next(database, "partitions"),
+        notes=notes,
+        staged=True,
+    )
+    _read_frames(ledger)
+    return ledger
+
+
+def _read_frames(ledger: Ledger) -> None:
+    index = ledger.index
+    unneeded: dict[int, tuple[int, int]] = {}
+    for values in ledger.database.each(f"{FRAMES} ORDER BY id"):
+        row = frame_row(values)
+        try:
+            index.partition(row.partition_id)
+        except KeyError as error:
+            raise Damaged(f"frame {row.id} is of no partition") from error
+        index.add([row])
+        if not index.needed_by(row):
+            first, _ = unneeded.get(row.partition_id, (row.id, 0))
+            unneeded[row.partition_id] = (first, row.id)
+    ledger.garbage = [(partition_id, first, last) for partition_id, (first, last) in unneeded.items()]
+
+
+def partition_of(values: Sequence[object]) -> Partition:
+    """A row of a partition: kind, organization, app, hour. Raises Damaged for what was never written."""
+    kind, organization, app, hour = values
+    try:
+        if isinstance(hour, int):
+            return Partition(Kind(str(kind)), stored_text(organization), stored_text(app), hour)
+    except ValueError as error:
+        raise Damaged(f"a partition's row cannot be read: {error}") from error
+    raise Damaged("a partition's hour is no number")
+
+
+def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:
+    number, _, partition_id, name, codec, frames, records, size, first_ms, last_ms, first, last, at, tries = (
+        values
+    )
+    try:
+        partition = index.partition(partition_id)
+        batch = Batch(
+            batch_id=number,
+            sink=slot.name,
+            partition=partition,
+            name=name,
+            codec=Codec(codec),
+            records=records,
+            size=size,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            attempts=tries,
+        )
+    except (KeyError, ValueError) as error:
+        raise Damaged(f"batch {number} cannot be read: {error}") from error
+    return Sealed(batch, slot.number, partition_id, frames, first, last, at)
+
+
+# ---- what the last run left ----
+
+
+def _mend_batches(ledger: Ledger) -> None:
+    """Batches whose frames are not all there (after damage) are sealed anew without them."""
+    for slot in ledger.slots:
+        for sealed in ledger.index.sealed(slot):
+            rows = members(ledger, slot, sealed)
+            if len(rows) != sealed.frames:
+                mend(ledger, slot, sealed, successors_of(ledger, slot, sealed, rows))
+
+
+def _record_losses(ledger: Ledger) -> None:
+    """Turn losses that were written down while the file was not open for commits into gap frames, for every
+    sink.
+    """
+    rows = ledger.database.rows(
+        "SELECT organization, app, kind, from_ms, to_ms, reason, lost, detail FROM losses ORDER BY id"
+    )
+    if not rows:
+        return
+    now_ms = ledger.now_ms()
+    bits = ledger.slots.takers(Kind.GAPS)
+    gaps = []
+    for organization, app, kind, from_ms, to_ms, reason, lost, detail in rows:
+        whose = App(stored_text(organization), stored_text(app))
+        gaps.append(
+            (Gap(now_ms, whose, "", Kind(kind), from_ms, to_ms, GapReason(reason), detail, lost), bits)
+        )
+    plan = ledger.plan(ledger.gap_frames(gaps), now_ms)
+    try:
+        with ledger.database.transaction(plan.need(ledger.database.pages()[0]).plus(Need(2, 64))):
+            ledger.write(plan)
+            ledger.database.run("DELETE FROM losses")
+    except BufferFull as error:
+        log.warning("known losses are not recorded yet, this is done at the next start: %s", error)
+        return
+    ledger.took(plan)
+    for gap, _ in gaps:
+        ledger.notes.count("gaps_total", 1, gap.reason.value)
+
+
+def _remove_sinks(ledger: Ledger, names: Sequence[str]) -> None:
+    """Forget sinks, and write down as losses what no remaining sink got or will get."""
+    gone = [ledger.slots.named(name) for name in names]
+    bits = sum(slot.bit for slot in gone)
+    undelivered: Counter[str] = Counter()
+    losses: list[Loss] = []
+    for values in ledger.database.each(FRAMES):
+        row = frame_row(values)
+        needed = ledger.index.needed_by(row)
+        for slot in gone:
+            undelivered[slot.name] += row.records if needed & slot.bit else 0
+        if needed & bits and not _is_for_others(ledger.slots, row, bits):
+            partition = ledger.index.partition(row.partition_id)
+            losses.append(Loss(partition, 0, row.records, row.first_ms, row.last_ms))
+    detail = f"undelivered when sinks were removed from the configuration: {', '.join(sorted(names))}"
+    gaps = gaps_of(losses, GapReason.SINK_REMOVED, ledger.now_ms(), detail)
+    database = ledger.database
+    with database.transaction(_removal_need(database, len(gaps))):
+        for slot in gone:
+            for table in ("batches", "progress", "sinks"):
+                database.run(f"DELETE FROM {table} WHERE slot = ?", (slot.number,))  # noqa: S608 - our own names
+        database.run_many(INSERT_LOSS, (loss_values(gap) for gap, _ in gaps))
+    for name in names:
+        log.warning(
+            "sink %s is no longer configured: %s records that it had not taken are given up for it",
+            name,
+            undelivered[name],
+            extra={"sink": name},
+        )
+        ledger.notes.count("records_dropped_total", undelivered[name], name, GapReason.SINK_REMOVED.value)
+
+
+def loss_values(gap: Gap) -> tuple[object, ...]:
+    """A gap as a row of `losses`."""
+    return (
+        text_bytes(gap.app.organization),
+        text_bytes(gap.app.name),
+        gap.stream_kind.value,
+        gap.from_ms,
+        gap.to_ms,
+        gap.reason.value,
+        gap.lost,
+        gap.detail,
+    )
+
+
+def _is_for_others(slots: Slots, row: FrameRow, bits: int) -> bool:
+    return any(row.sinks & slot.bit and not slot.bit & bits and row.id >= slot.from_frame for slot in slots)
+
+
+def _removal_need(database: Database, gaps: int) -> Need:
+    """Deleted rows are spread over whole tables: as many pages as those may have."""
+    ((batches,),) = database.rows("SELECT COUNT(*) FROM batches")
+    ((progress,),) = database.rows("SELECT COUNT(*) FROM progress")
+    return Need(gaps // 16 + 2, batches // 8 + progress // 64 + gaps // 16 + 64)

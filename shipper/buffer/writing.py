@@ -1,0 +1,107 @@
+"""Inserting frames: their rows and their bytes in pieces, in one transaction or in several bounded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shipper.buffer.database import Damaged, Database, Row
+from shipper.buffer.index import FrameRow
+from shipper.buffer.quota import Need, need_of_frames, pages_for
+from shipper.buffer.schema import (
+    INSERT_FRAME,
+    INSERT_PARTITION,
+    INSERT_PIECE,
+    PIECE_SIZE,
+    pieces_of,
+    text_bytes,
+)
+from shipper.model import Codec, Partition
+
+Piece = tuple[int, memoryview]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Frames to insert: their rows, their bytes, and rows for partitions that have none yet."""
+
+    rows: list[FrameRow] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+    partitions: dict[int, Partition] = field(default_factory=dict)
+
+    def need(self, page_count: int) -> Need:
+        """Upper bounds for writing it."""
+        touched = len({row.partition_id for row in self.rows})
+        return need_of_frames([row.size for row in self.rows], touched, page_count)
+
+
+def write_pieces(database: Database, rows: Iterable[Piece]) -> None:
+    """Insert bytes alone."""
+    database.run_many(INSERT_PIECE, rows)
+
+
+def write_rows(database: Database, plan: Plan) -> None:
+    """Insert what makes the bytes into frames."""
+    partitions = (
+        (number, one.kind.value, text_bytes(one.organization), text_bytes(one.app), one.hour)
+        for number, one in plan.partitions.items()
+    )
+    database.run_many(INSERT_PARTITION, partitions)
+    database.run_many(INSERT_FRAME, (_frame_values(row) for row in plan.rows))
+
+
+def stage(database: Database, plan: Plan) -> None:
+    """Insert the bytes of all frames, a bounded number of pages in each transaction."""
+    for portion in _portions(plan, database.quota.stage_pages):
+        sizes = [len(data) for _, data in portion]
+        with database.transaction(need_of_frames(sizes, 0, database.pages()[0])):
+            write_pieces(database, portion)
+
+
+def _portions(plan: Plan, pages: int) -> Iterator[list[Piece]]:
+    portion: list[Piece] = []
+    used = 0
+    for piece in pieces(plan):
+        size = pages_for([len(piece[1])])
+        if portion and used + size > pages:
+            yield portion
+            portion, used = [], 0
+        portion.append(piece)
+        used += size
+    if portion:
+        yield portion
+
+
+def pieces(plan: Plan) -> Iterator[tuple[int, memoryview]]:
+    """The bytes of planned frames as rows."""
+    for row, data in zip(plan.rows, plan.data, strict=True):
+        first, _ = pieces_of(row.id)
+        view = memoryview(data)
+        for number, at in enumerate(range(0, max(len(data), 1), PIECE_SIZE)):
+            yield first + number, view[at : at + PIECE_SIZE]
+
+
+def frame_row(values: Row) -> FrameRow:
+    """A row of FRAME_COLUMNS. Raises Damaged for what was never written."""
+    try:
+        number, partition_id, codec, *rest = values
+        if not all(type(value) is int for value in (number, partition_id, *rest)):
+            raise Damaged(f"frame {number!r} has columns that are no numbers")
+        return FrameRow(number, partition_id, Codec(codec), *rest)
+    except (TypeError, ValueError) as error:
+        raise Damaged(f"a frame's row cannot be read: {error}") from error
+
+
+def _frame_values(row: FrameRow) -> tuple[object, ...]:
+    return (
+        row.id,
+        row.partition_id,
+        row.codec.value,
+        row.records,
+        row.first_ms,
+        row.last_ms,
+        row.size,
+        row.crc,
+        row.sinks,
+        row.committed_ms,
+    )
