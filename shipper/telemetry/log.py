@@ -36,15 +36,14 @@ class LogHandler(logging.Handler):
         redaction: Redaction,
         repeats: Repeats | None = None,
         clock: Callable[[], float] = time.monotonic,
-        suppressed: Callable[[int], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self.redaction = redaction
+        self.suppressed: Callable[[int], None] = lambda _: None
         self._stream = stream
         self._line = LINES[form]
         self._repeats = repeats or Repeats()
         self._clock = clock
-        self._suppressed = suppressed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called with the handler's lock held."""
@@ -63,7 +62,7 @@ class LogHandler(logging.Handler):
 
     def _sum_up(self, now: float, *, all_of_them: bool = False) -> None:
         for repeated in self._repeats.ended(now, all_of_them=all_of_them):
-            self._suppressed(repeated.times)
+            self.suppressed(repeated.times)
             self._print(repeated.record, _summary(repeated))
 
     def _print(self, record: logging.LogRecord, message: str) -> None:
@@ -103,6 +102,10 @@ class Logging:
         logging.captureWarnings(True)
         return self
 
+    def count_suppressed(self, suppressed: Callable[[int], None]) -> None:
+        """From now on tell `suppressed` how many lines each sum stands for."""
+        self._handler.suppressed = suppressed
+
     async def run(self) -> None:
         """Print sums in time even when nothing else is logged, until cancelled."""
         while True:
@@ -126,12 +129,10 @@ def configure(
     stream: TextIO | None = None,
     secrets: Iterable[str] = (),
     clock: Callable[[], float] = time.monotonic,
-    suppressed: Callable[[int], None] = lambda _: None,
 ) -> Logging:
     """Install the daemon's log on `stream` (stderr). `level` is one of LEVELS.
 
-    `secrets` are replaced wherever they would be printed; `Logging.redaction.add` takes further ones. `suppressed` is
-    told how many lines a sum stands for.
+    `secrets` are replaced wherever they would be printed; `Logging.redaction.add` takes further ones.
     """
     redaction = Redaction()
     for secret in secrets:
@@ -141,7 +142,6 @@ def configure(
         LogFormat(form),
         redaction=redaction,
         clock=clock,
-        suppressed=suppressed,
     )
     return Logging(handler, _LEVELS[level]).install()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
 from shipper.telemetry.health import Liveness, Readiness
+from shipper.telemetry.levels import show_fill
 from tests.fakes.meter import FakeMeter
 from tests.virtual_time import virtual_time
 
@@ -76,3 +78,25 @@ def test_a_condition_that_no_longer_holds_says_why() -> None:
 def test_a_condition_that_was_not_declared_is_an_error() -> None:
     with pytest.raises(KeyError, match="sinks"):
         Readiness({}).met("sinks")
+
+
+@dataclass
+class FakeFill:
+    bytes: int = 1000
+    disk_bytes: int = 4096
+    limit_bytes: int = 65536
+    frames: int = 3
+
+
+@virtual_time
+async def test_how_full_the_buffer_is_is_shown_at_once_and_kept_up_to_date() -> None:
+    meter, fill = FakeMeter(), FakeFill()
+    showing = asyncio.create_task(show_fill(lambda: fill, meter), name="fill")
+    await asyncio.sleep(0.1)
+    names = ("buffer_bytes", "buffer_disk_bytes", "buffer_limit_bytes", "buffer_frames")
+    assert [meter.levels[name,] for name in names] == [1000, 4096, 65536, 3]
+    fill.bytes = 5
+    await asyncio.sleep(3)
+    assert meter.levels["buffer_bytes",] == 5
+    showing.cancel()
+    await asyncio.wait([showing])

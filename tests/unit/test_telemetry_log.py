@@ -49,9 +49,8 @@ def printed(form: str = "text", level: str = "info", secrets: tuple[str, ...] = 
     it = Printed()
     root = logging.getLogger()
     others, root.handlers[:] = list(root.handlers), []  # pytest's own handlers raise where ours must not
-    it.logging = configure(
-        form, level, stream=it.stream, secrets=secrets, clock=lambda: it.now, suppressed=it.suppressed.append
-    )
+    it.logging = configure(form, level, stream=it.stream, secrets=secrets, clock=lambda: it.now)
+    it.logging.count_suppressed(it.suppressed.append)
     try:
         yield it
     finally:

@@ -35,7 +35,10 @@ class Call(NamedTuple):
 
 
 def meter_calls() -> Iterator[Call]:
-    """Every `….meter.count("name", …)` and the like. A name that is no literal is an error: nobody could check it."""
+    """Every `….meter.count("name", …)` and the like, and the buffer's notes for the meter.
+
+    A name that is not written out is an error, because nobody could check it; only passing a whole call on is not.
+    """
     for path in sorted(SOURCE.rglob("*.py")):
         if "telemetry" in path.parts:
             continue
@@ -46,15 +49,17 @@ def meter_calls() -> Iterator[Call]:
                 and node.func.attr in METHODS
             ):
                 continue
-            if ast.unparse(node.func.value).rpartition(".")[2].lstrip("_") != "meter":
+            if ast.unparse(node.func.value).rpartition(".")[2].lstrip("_") not in ("meter", "notes"):
                 continue
             where = f"{path.relative_to(SOURCE)}:{node.lineno}"
             assert node.args, where
             name = node.args[0]
+            starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+            if starred and isinstance(name, ast.Name):
+                continue
             assert isinstance(name, ast.Constant), f"{where}: the name of a series must be written out"
             first = 1 if node.func.attr == "forget" else 2
             labels = node.args[first:]
-            starred = any(isinstance(argument, ast.Starred) for argument in node.args)
             yield Call(where, node.func.attr, str(name.value), labels, not starred)
 
 
