@@ -18,7 +18,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It may work later: a transport error, a 5xx, throttling. `after_s` is the destination's own wish, if it gave one."""
+    """It may work later: a transport error, a 5xx, throttling. `after_s` is the destination's own wish, if any."""
 
     reason: str
     after_s: float | None = None
@@ -38,22 +38,23 @@ class Parked:
     reason: str
 
 
-Outcome = Delivered | Retry | Rejected | Parked
+Refusal = Retry | Rejected | Parked
+Outcome = Delivered | Refusal
 
 
 class Sink(Protocol):
     """A destination.
 
     Lifetime: `open`, any number of `send` (up to `concurrency` at once) and `check`, `aclose`; all on one event loop.
-    Cancellation of `send` leaves the outcome unknown; the same batch with the same bytes is sent again later, and an archive
-    sink must then end in the same state.
+    Cancellation of `send` leaves the outcome unknown; the same batch with the same bytes is sent again later, and an
+    archive sink must then end in the same state.
     """
 
     name: str
     concurrency: int
 
     async def open(self) -> None:
-        """Make clients and folders. Must not need the destination to be up; raises only for bad local set-up (OSError)."""
+        """Make clients and folders. Must not need the destination to be up; OSError only for bad local set-up."""
 
     async def send(self, batch: Batch, frames: Sequence[bytes]) -> Outcome:
         """Deliver one batch. `frames` are its bytes in order, in `batch.codec`. Never raises but for cancellation."""

@@ -12,7 +12,7 @@ from botocore import exceptions as boto
 
 from shipper.sinks.port import Outcome, Parked, Rejected, Retry
 from shipper.sinks.s3.answers import Answer, Target, outcome_of
-from shipper.sinks.s3.failures import answer_of, lacks_credentials, outcome_of_failure, retry_after
+from shipper.sinks.s3.failures import answer_of, outcome_of_failure, retry_after
 
 TARGET = Target("acme-logs", "eu-central-1", "https://s3.example.com")
 
@@ -172,6 +172,7 @@ def connector_error(inner: OSError) -> aiohttp.ClientConnectorError:
         (boto.ConnectionClosedError(endpoint_url="u"), Retry, "broke"),
         (FileNotFoundError(2, "No such file", "/token"), Parked, "/token"),
         (ValueError("Invalid endpoint: x"), Parked, "Invalid endpoint"),
+        (TimeoutError(), Retry, "TimeoutError"),
         (RuntimeError("a bug"), Retry, "RuntimeError: a bug"),
     ],
 )
@@ -179,8 +180,3 @@ def test_each_exception_has_its_outcome(error: Exception, kind: type[Outcome], s
     outcome = outcome_of_failure(error, TARGET)
     assert type(outcome) is kind
     assert said in getattr(outcome, "reason", "")
-
-
-def test_only_a_client_without_credentials_is_made_anew() -> None:
-    assert lacks_credentials(boto.NoCredentialsError())
-    assert not lacks_credentials(boto.ReadTimeoutError(endpoint_url="u"))

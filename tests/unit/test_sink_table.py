@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def test_every_setting_of_s3_reaches_the_sink() -> None:
         "prefix": "ignite",
         "region": "eu-central-1",
         "endpoint_url": "https://s3.example.com",
+        "ca_file": "/etc/ca.pem",
         "addressing_style": "virtual",
         "compression": "gzip",
         "storage_class": "STANDARD_IA",
@@ -68,6 +70,7 @@ def test_every_setting_of_s3_reaches_the_sink() -> None:
         prefix="ignite",
         region="eu-central-1",
         endpoint_url="https://s3.example.com",
+        ca_file=Path("/etc/ca.pem"),
         addressing_style="virtual",
         compression=Codec.GZIP,
         storage_class="STANDARD_IA",

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from shipper.sinks.port import Outcome, Parked, Rejected, Retry
+from shipper.sinks.port import Parked, Refusal, Rejected, Retry
 
 # Errors after which the same write may succeed without anybody's help, and those that a person has to end.
 # What is in no table (an I/O error, a stale handle, too many open files) is tried again: nothing is lost by
@@ -31,7 +31,7 @@ _REJECTED: Final = {
 }
 
 
-def refusal(error: OSError, root: Path) -> Outcome:
+def refusal(error: OSError, root: Path) -> Refusal:
     """The outcome of a write below `root` that ended in `error`."""
     number = error.errno or 0
     where = f"{error.filename or root}"

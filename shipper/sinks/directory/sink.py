@@ -57,8 +57,8 @@ class DirectorySink:
         try:
             await loop.run_in_executor(self._threads, self._make_root)
         except OSError as error:
-            outcome = refusal(error, self._root)
-            _LOG.warning("%s; tried again with each batch", _reason(outcome), extra={"sink": self.name})
+            failed = refusal(error, self._root).reason
+            _LOG.warning("%s; tried again with each batch", failed, extra={"sink": self.name})
             return
         # The archive may have a million folders: nobody waits for this.
         self.swept = self._threads.submit(self._sweep)
@@ -132,7 +132,3 @@ def place(root: Path, key: str) -> Path:
     if any(part in ("", ".", "..") or "\0" in part for part in key.split("/")):
         raise ValueError(f"the key {key!r} is not a path below the archive's root")
     return root / key
-
-
-def _reason(outcome: Outcome) -> str:
-    return outcome.detail if isinstance(outcome, Delivered) else outcome.reason

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shipper.sinks.port import Outcome, Parked, Rejected, Retry
+from shipper.sinks.port import Parked, Refusal, Rejected, Retry
 
 _LONGEST_QUOTE: Final = 300
 
@@ -44,11 +44,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    outcome: Callable[[str], Outcome]
+    outcome: Callable[[str], Refusal]
     advice: str
 
 
-def _rules(outcome: Callable[[str], Outcome], advices: Mapping[str, str]) -> dict[str, _Rule]:
+def _rules(outcome: Callable[[str], Refusal], advices: Mapping[str, str]) -> dict[str, _Rule]:
     return {code: _Rule(outcome, advice) for codes, advice in advices.items() for code in codes.split()}
 
 
@@ -119,7 +119,7 @@ _CODES: Final[Mapping[str, _Rule]] = {
 }
 
 
-def outcome_of(answer: Answer, target: Target) -> Outcome:
+def outcome_of(answer: Answer, target: Target) -> Refusal:
     """The outcome of a request that a service answered with an error."""
     if answer.operation.startswith("AssumeRole"):
         return _identity_outcome(answer)
@@ -151,7 +151,7 @@ def _rule(answer: Answer, target: Target) -> _Rule:
     return _Rule(Parked, "correct what it names; nothing is lost meanwhile")
 
 
-def _identity_outcome(answer: Answer) -> Outcome:
+def _identity_outcome(answer: Answer) -> Refusal:
     """STS refused to hand out credentials for a role (web identity, IRSA)."""
     said = f"the role's credentials were refused by {answer.operation}: {_quoted(answer)}"
     passing = answer.status >= 500 or answer.code in (

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
 from shipper import __version__
@@ -21,37 +22,37 @@ _READ_TIMEOUT: Final = 60.0
 
 
 class Connection:
-    """Makes the client when it is first wanted, and again after `renew`. All on one event loop."""
+    """Makes the client when it is first wanted. All on one event loop."""
 
     def __init__(self, options: S3Options) -> None:
         self._options: Final = options
         self._session: Final[Any] = AioSession(profile=options.profile)  # type: ignore[no-untyped-call]
         self._making: Final = asyncio.Lock()
-        self._stack = AsyncExitStack()
+        self._stack: Final = AsyncExitStack()
         self._client: Any = None
 
     async def client(self) -> Any:
         """The client. Raises what botocore raises for credentials and profiles that cannot be used."""
         async with self._making:
             if self._client is None:
+                await self._find_credentials()
                 client = await self._stack.enter_async_context(self._create())
-                # Whoever sends `Expect: 100-continue` waits without a limit for a server that does not know
-                # it, as Cloudflare R2: aiohttp has no timeout there
-                # (https://developers.cloudflare.com/r2/api/s3/extensions/).
+                # Whoever sends `Expect: 100-continue` waits without a limit for a server that does not know it, as
+                # Cloudflare R2: aiohttp has no timeout there (https://developers.cloudflare.com/r2/api/s3/extensions/).
                 client.meta.events.unregister("before-call.s3", add_expect_header)
                 self._client = client
             return self._client
 
-    async def renew(self) -> None:
-        """Give the client up; the next one looks for credentials again, which a client that found none never does."""
-        async with self._making:
-            self._client = None
-            stack, self._stack = self._stack, AsyncExitStack()
-            await stack.aclose()
-
     async def aclose(self) -> None:
         """Close what is open. Idempotent."""
-        await self.renew()
+        async with self._making:
+            self._client = None
+            await self._stack.aclose()
+
+    async def _find_credentials(self) -> None:
+        # A client that is made without credentials never looks for them again; the session does.
+        if self._options.access_key_id is None and await self._session.get_credentials() is None:
+            raise NoCredentialsError
 
     def _create(self) -> Any:
         options = self._options
@@ -89,4 +90,4 @@ def client_config(options: S3Options) -> AioConfig:
 def is_aws(client: Any) -> bool:
     """Whether the client talks to Amazon itself (the endpoint may also come from the environment or a profile)."""
     host = urlsplit(client.meta.endpoint_url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))

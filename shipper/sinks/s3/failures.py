@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 from botocore import exceptions as boto
 
-from shipper.sinks.port import Outcome, Parked, Retry
+from shipper.sinks.port import Parked, Refusal, Retry
 from shipper.sinks.s3.answers import Answer, Target, outcome_of
 
 # Longer wishes are cut: a store that says "tomorrow" is asked again within the hour.
@@ -48,7 +48,7 @@ _BAD_SETTINGS: Final = (
 )
 
 
-def outcome_of_failure(error: Exception, target: Target) -> Outcome:
+def outcome_of_failure(error: Exception, target: Target) -> Refusal:
     """The outcome of a request that ended in this exception."""
     if isinstance(error, boto.ClientError):
         return outcome_of(answer_of(error), target)
@@ -58,7 +58,9 @@ def outcome_of_failure(error: Exception, target: Target) -> Outcome:
         return _transport(error, target)
     if isinstance(error, _BAD_SETTINGS):
         return Parked(f"the settings for {target} make no valid request: {error}")
-    if isinstance(error, OSError):  # of our own machine: a token file, a CA bundle
+    if isinstance(
+        error, (FileNotFoundError, PermissionError, IsADirectoryError)
+    ):  # a token file, a CA bundle
         return Parked(f"cannot read what the request to {target} needs: {error}")
     return Retry(f"the request to {target} failed: {type(error).__name__}: {error}")
 
@@ -92,19 +94,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
-def lacks_credentials(error: Exception) -> bool:
-    """Whether a new client might find credentials that this one did not."""
-    return isinstance(error, boto.NoCredentialsError)
-
-
-def _no_credentials(error: Exception) -> Outcome:
+def _no_credentials(error: Exception) -> Refusal:
     return Parked(
         f"no usable AWS credentials ({error}): set `access_key_id` and `secret_access_key`, or give the process a role"
         " (IRSA, Pod Identity, instance profile)"
     )
 
 
-def _transport(error: Exception, target: Target) -> Outcome:
+def _transport(error: Exception, target: Target) -> Refusal:
     causes = tuple(_causes(error))
     where = target.endpoint or "S3"
     for cause in causes:

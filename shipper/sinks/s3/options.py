@@ -52,7 +52,7 @@ class S3Options:
             prefix=settings.prefix,
             region=settings.region,
             endpoint_url=settings.endpoint_url,
-            ca_file=getattr(settings, "ca_file", None),
+            ca_file=settings.ca_file,
             compression=settings.compression,
             profile=settings.profile,
             access_key_id=_revealed(settings.access_key_id),

@@ -17,7 +17,7 @@ from shipper.sinks.budget import ByteBudget
 from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry
 from shipper.sinks.s3.answers import Target
 from shipper.sinks.s3.connection import Connection, is_aws
-from shipper.sinks.s3.failures import answer_of, lacks_credentials, outcome_of_failure
+from shipper.sinks.s3.failures import answer_of, outcome_of_failure
 from shipper.sinks.s3.options import S3Options
 from shipper.sinks.s3.request import Body, make_body, owner_argument, put_arguments, same_object
 
@@ -61,7 +61,8 @@ class S3Sink:
             async with asyncio.timeout(_CHECK_SECONDS):  # looking for credentials may ask a metadata service
                 await self._connection.client()
         except Exception as error:
-            _LOG.warning("%s; tried again with each batch", self._failed(error), extra={"sink": self.name})
+            failed = outcome_of_failure(error, self._target).reason
+            _LOG.warning("%s; tried again with each batch", failed, extra={"sink": self.name})
 
     async def send(self, batch: Batch, frames: Sequence[bytes]) -> Outcome:
         """Upload the batch; see the port."""
@@ -79,7 +80,7 @@ class S3Sink:
                 f"batch {batch.name} cannot be packed as {self._options.compression.value}: {error}"
             )
         except Exception as error:
-            return await self._failure(error)
+            return outcome_of_failure(error, self._target)
 
     async def check(self) -> Outcome:
         """Ask for the bucket's head. Nothing is written, so whether writing is allowed shows with the first batch."""
@@ -89,7 +90,7 @@ class S3Sink:
         except TimeoutError:
             return Retry(f"{self._target} did not answer within {_CHECK_SECONDS:.0f} s")
         except Exception as error:
-            return await self._failure(error)
+            return outcome_of_failure(error, self._target)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -168,12 +169,3 @@ class S3Sink:
                 f"{self._target} is in {found}: set `region` to that, each upload goes by {told} now; {untested}"
             )
         return Delivered(f"{self._target} answers; {untested}")
-
-    async def _failure(self, error: Exception) -> Outcome:
-        if lacks_credentials(error):
-            await self._connection.renew()
-        return outcome_of_failure(error, self._target)
-
-    def _failed(self, error: Exception) -> str:
-        outcome = outcome_of_failure(error, self._target)
-        return outcome.detail if isinstance(outcome, Delivered) else outcome.reason
