@@ -242,9 +242,8 @@ class Worker:
                 await self._patience.insist("reject a batch", lambda: self._outbox.reject(batch, reason))
                 self._backlog.settled(sealed)
                 self._report.rejected(batch, reason)
-                self._breaker = (
-                    self._breaker.at_once()
-                )  # it answers; whether it is well, the next batch shows
+                # The sink answers. Whether it is well, the next batch shows.
+                self._breaker = self._breaker.at_once()
             case Retry(reason, after_s):
                 after = self._breaker.failed(began, self._now(), self._draw, after_s)
                 if self._is_stuck(sealed, after, after_s):
@@ -261,13 +260,13 @@ class Worker:
         return after.healthy or (sealed.failures > 0 and self._breaker.delivered_at > sealed.failed_at)
 
     def _failed_alone(self, sealed: Sealed, reason: str) -> None:
-        """The batch backs off by itself; while draining it had its one attempt."""
+        """The batch backs off by itself; while draining it has one more attempt."""
         now = self._now()
         sealed.failures += 1
         sealed.stuck += 1
         sealed.failed_at = now
         sealed.not_before = now + self._limits.pace.backoff.delay_s(sealed.stuck, self._draw)
-        sealed.given_up = self._drain_until is not None
+        sealed.given_up = self._drain_until is not None and sealed.failures > 1
         if sealed.stuck == self._limits.stuck_after:
             self._report.stuck(sealed, reason)
 

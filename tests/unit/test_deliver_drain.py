@@ -128,6 +128,17 @@ async def test_a_lone_failure_while_draining_does_not_end_it() -> None:
 
 
 @virtual_time
+async def test_failures_in_flight_together_while_draining_cost_no_batch_its_delivery() -> None:
+    async def late(_: Batch) -> Outcome:
+        await asyncio.sleep(0.5)
+        return Retry("reset")
+
+    outbox = await filled(*"abcdefgh")
+    assert await drained(FakeSink(script=[Retry("reset"), late, late]), outbox) == 0
+    assert elapsed() < 3
+
+
+@virtual_time
 async def test_a_wish_beyond_the_deadline_is_not_waited_for() -> None:
     outbox = await filled("a", "b")
     assert await drained(FakeSink(concurrency=1, otherwise=Retry("429", after_s=60)), outbox) == 2
