@@ -1,20 +1,22 @@
 """How far a log subscription has been taken, and which lines of a replay are new. Pure: no clock, no I/O.
 
 The platform gives no sequence number and no `since`: a subscription resumes only by replay from the start. So
-the cursor knows lines by content. It holds a window of fingerprints of the lines taken last and a watermark,
-LATENESS below the newest time taken:
+the cursor knows lines by content (see `window`):
 
 - a replayed line whose fingerprint is in the window is a repeat, as often as it was taken;
-- a replayed line at or below the watermark is old;
-- everything else is new.
+- a replayed line whose time lies among those of the forgotten lines is old;
+- everything else was never taken and is new.
 
 A connection is *resuming* until the window is used up or the replay has gone LATENESS past what had been
 taken. From there on it is *live*: nothing comes twice on one connection, so everything is new, and only
 fingerprints are kept for the next time.
 
-Two things bend these rules, both from clocks that are wrong: once the very last line taken has come by, what
-follows is new whatever its time says (a clock that was set back), and the window always keeps the last
-MIN_HELD lines whatever their time (so that the rule holds).
+A clock that was set back brings new lines with times of forgotten ones. Where the replay comes in the order of
+printing (a log file does), the whole window passes before the first new line, so they are met live. Where a
+rotation has cut into the window it cannot be used up; then the passing of the line taken last says that what
+follows is new. That rule is lifted again if the line passes that used to begin the history: then nothing was
+rotated away, and the replay is sorted by time. Of a sorted replay, lines that were printed while no stream was
+open, after the clock was set back into times that were forgotten, cannot be told from old ones.
 
 When a replay begins later than everything taken, the stretch between is a gap.
 """
@@ -22,33 +24,17 @@ When a replay begins later than everything taken, the stretch between is a gap.
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
+from shipper.collect.window import LATENESS_MS, MIN_HELD, Window
 from shipper.model import CursorWrite, StoredCursor
 
-LATENESS_MS: Final = (
-    10_000  # lines may be late by some seconds, in the live stream and otherwise in the replay: twice that
-)
-MAX_HELD: Final = 65_536  # fingerprints: half a megabyte for a replica that prints more than that in LATENESS
-MIN_HELD: Final = 256  # for clocks that jump; 2 KiB a subscription
-_SEGMENT: Final = 2_048  # fingerprints a row: what one commit writes again is at most that
-_SEGMENT_MS: Final = LATENESS_MS // 4
 _VERSION: Final = 1
-
-
-@dataclass(slots=True)
-class _Segment:
-    """Fingerprints in the order they were taken, with the span of their times."""
-
-    seq: int
-    oldest: int
-    newest: int
-    prints: array[int] = field(default_factory=lambda: array("Q"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +43,18 @@ class Stretch:
 
     from_ms: int
     to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A stretch of which the next listings tell what became of it. `lossy`: something is missing in any case.
+
+    `restart_count` is the container that had been taken before it.
+    """
+
+    stretch: Stretch
+    restart_count: int
+    lossy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,61 +72,77 @@ ALL: Final = Sifted(None)
 
 
 @dataclass(slots=True)
+class _Replay:
+    """One connection for as long as it resumes. `former` is the fingerprint that began the history until now."""
+
+    began_at: int
+    floor: int  # lines of forgotten times up to here cannot be in the window
+    former: int | None
+    restarted: bool
+    expected: Counter[int] | None = None
+    last: int | None = None
+    first_ms: int = 0
+    first_print: int = 0
+    overlaps: bool = False  # the replay reaches back to what was taken, or the gap before it was noted
+    passed: bool = False  # the line taken last has come by
+    suspect: bool = False  # said to be of another container, with times of this one
+    kept: int = 0
+
+    def gap_at(self, time: int) -> Stretch | None:
+        """The gap that a new line of this time shows, if it is the first to show one."""
+        self.kept += 1
+        if self.overlaps or (time <= self.began_at and self.kept < MIN_HELD):
+            return None
+        self.overlaps = True
+        return Stretch(min(self.began_at, self.first_ms), max(self.began_at, self.first_ms))
+
+
+@dataclass(slots=True)
 class Cursor:
     """The cursor of one log subscription. Not shared between tasks.
 
-    `restart_count`, `started_ms` describe the container whose lines were taken last; `clean` says that the
-    last connection was read to the end that the server gave it; `closed` that the replica is gone and read to
-    its end.
+    `restart_count`, `started_ms` describe the container whose lines were taken last; `clean` says that it was
+    read to the end that the server gave it; `closed` that the replica is gone and read to its end; `doubt` is a
+    gap that is not yet certain.
     """
 
     key: str
-    newest: int | None = None
     taken: int = 0
     restart_count: int = 0
     started_ms: int = 0
     clean: bool = False
     closed: bool = False
-    _watermark: int = -(2**63)
-    _anchor: int | None = None
-    _segments: deque[_Segment] = field(default_factory=deque)
-    _held: int = 0
-    _next_seq: int = 0
-    _dirty: set[int] = field(default_factory=set)
-    # of the current connection:
-    _expected: Counter[int] | None = None
-    _last: int = 0
-    _tail_seen: bool = False
-    _overlap: bool = False
-    _first: bool = True
-    _restarted: bool = False
-    _began_at: int = 0
-    _first_ms: int = 0
-    _first_print: int = 0
-    _floor: int = 0
+    doubt: Doubt | None = None
+    window: Window = field(default_factory=Window)
+    _anchor: int | None = None  # the fingerprint of the line that begins the history
+    _first: bool = True  # of the present connection no line has come yet
+    _replay: _Replay | None = None
+
+    @property
+    def newest(self) -> int | None:
+        """The newest time taken, Unix ms."""
+        return self.window.newest
 
     # ---- a connection ----
 
     @property
     def live(self) -> bool:
         """Whether everything that comes now is new."""
-        return self._expected is None
+        return self._replay is None
 
     def begin(self, *, restarted: bool = False) -> None:
         """A new connection replays from the start. `restarted`: the platform says that the container is
         another one, so its history begins anew (unless the replay shows that it does not).
         """
-        self._first, self._restarted = True, restarted
-        self._tail_seen = self._overlap = False
-        if self.newest is None:
-            self._expected = None
+        self._first = True
+        newest = self.window.newest
+        if newest is None:
+            self._replay = None
             return
-        self._expected = Counter()
-        for segment in self._segments:
-            self._expected.update(segment.prints)
-        self._last = self._segments[-1].prints[-1]
-        self._began_at = self.newest
-        self._floor = min(self._watermark, *(segment.oldest - 1 for segment in self._segments))
+        oldest, floor = self.window.oldest, self.window.forgotten[1]
+        if oldest is not None:
+            floor = min(floor, oldest - 1)
+        self._replay = _Replay(newest, floor, self._anchor, restarted)
 
     def sift(self, times: Sequence[int], prints: Callable[[], array[int]]) -> Sifted:
         """Decide about a chunk and remember what of it is kept.
@@ -137,164 +151,132 @@ class Cursor:
         """
         if not times:
             return ALL
-        gap = self._see_first(times[0], prints) if self._first else None
-        if self._expected is None:
-            self._remember(times, prints())
+        made = prints() if self._first else None
+        gap = self._see_first(times[0], made[0]) if made else None
+        replay = self._replay
+        if replay is None:
+            self._keep(times, made or prints())
             return Sifted(None, gap=gap)
-        if not self._tail_seen and max(times) <= self._floor:
-            self._overlaps()
+        if not replay.passed and max(times) <= replay.floor and min(times) >= self.window.forgotten[0]:
+            self._overlaps(replay)
             return Sifted((), repeats=len(times))
-        return self._resume(self._expected, times, prints())
+        return self._resume(replay, times, made or prints())
 
-    def _see_first(self, first_ms: int, prints: Callable[[], array[int]]) -> Stretch | None:
-        """Look at the first line of a connection; the gap before it, where another container's history
-        begins.
-        """
+    def _see_first(self, time: int, print_: int) -> Stretch | None:
+        """Look at the first line of a connection; the gap before it, where another container's history begins."""
         self._first = False
-        self._first_ms = first_ms
-        self._first_print = first = prints()[0]
-        if self._anchor is None:
-            self._anchor = first
-        if (
-            self._restarted
-            and self._expected is not None
-            and first != self._anchor
-            and first not in self._expected
-        ):
-            self._expected = None
-            self._anchor = first
-            return Stretch(self._began_at, first_ms)
-        return None
+        replay = self._replay
+        if replay is None:
+            self._anchor = print_
+            return None
+        replay.first_ms, replay.first_print = time, print_
+        if not replay.restarted or print_ == replay.former or self.window.holds(print_):
+            return None
+        low, high = self.window.forgotten
+        if low <= time <= high:  # the history that we know, rotated: something else in the pod restarted
+            replay.suspect = True
+            return None
+        self._replay, self._anchor = None, print_
+        self.window.begin_anew()
+        return Stretch(replay.began_at, time)
 
-    def _overlaps(self) -> None:
-        """The replay reaches back to what was taken (or a gap was noted): its first line begins the history
-        from now on.
-        """
-        if not self._overlap:
-            self._overlap = True
-            self._anchor = self._first_print
+    def _overlaps(self, replay: _Replay) -> None:
+        """The replay reaches back to what was taken: its first line begins the history from now on."""
+        if not replay.overlaps and not replay.suspect:
+            replay.overlaps = True
+            self._anchor = replay.first_print
 
-    def _resume(self, expected: Counter[int], times: Sequence[int], prints: array[int]) -> Sifted:
+    def _resume(self, replay: _Replay, times: Sequence[int], prints: array[int]) -> Sifted:
+        if replay.expected is None:
+            replay.expected, replay.last = self.window.tally(), self.window.last
+        expected = replay.expected
+        low, high = self.window.forgotten
+        ends_at = replay.began_at + LATENESS_MS
         keep: list[int] = []
         gap: Stretch | None = None
         index = 0
         for index, (time, print_) in enumerate(zip(times, prints, strict=True)):
-            if expected.get(print_):
-                self._match(expected, print_)
+            if print_ in expected:
+                self._match(replay, expected, print_)
                 if not expected:
-                    self._expected = None
+                    self._replay = None
                     break
-            elif time <= self._watermark and not self._tail_seen:
-                self._overlaps()
+            elif low <= time <= high and (not replay.passed or print_ == replay.former):
+                self._pass_over(replay, print_)
             else:
-                if not self._overlap and time > self._began_at:
-                    gap = Stretch(self._began_at, self._first_ms)
-                    self._overlaps()
+                if (shown := replay.gap_at(time)) is not None:
+                    gap, self._anchor = shown, replay.first_print
                 keep.append(index)
-                if time > self._began_at + LATENESS_MS:
-                    self._expected = None
+                if time > ends_at:
+                    self._replay = None
                     break
-        if self._expected is None:
+        if self._replay is None:
             keep.extend(range(index + 1, len(times)))
         if len(keep) == len(times):
-            self._remember(times, prints)
+            self._keep(times, prints)
             return Sifted(None, gap=gap)
-        self._remember([times[i] for i in keep], array("Q", [prints[i] for i in keep]))
+        self._keep([times[i] for i in keep], array("Q", [prints[i] for i in keep]))
         return Sifted(keep, repeats=len(times) - len(keep), gap=gap)
 
-    def _match(self, expected: Counter[int], print_: int) -> None:
-        self._overlaps()
-        self._tail_seen = self._tail_seen or print_ == self._last
+    def _match(self, replay: _Replay, expected: Counter[int], print_: int) -> None:
+        """A line of the window."""
+        replay.suspect = False
+        self._overlaps(replay)
+        replay.passed = replay.passed or print_ == replay.last
         if expected[print_] == 1:
             del expected[print_]
         else:
             expected[print_] -= 1
 
-    def misses(self, times: Sequence[int], prints: array[int]) -> int:
-        """How many of these lines were never taken, as far as the window tells. Changes nothing."""
-        known: set[int] = set()
-        for segment in self._segments:
-            known.update(segment.prints)
-        return sum(
-            time > self._watermark and print_ not in known for time, print_ in zip(times, prints, strict=True)
-        )
+    def _pass_over(self, replay: _Replay, print_: int) -> None:
+        """An old line that the window does not have any more."""
+        self._overlaps(replay)
+        if print_ == replay.former:
+            replay.passed = False
+            self._anchor = print_
 
-    # ---- the window ----
+    def _keep(self, times: Sequence[int], prints: array[int]) -> None:
+        self.taken += len(times)
+        self.window.add(times, prints)
 
-    def _remember(self, times: Sequence[int], prints: array[int]) -> None:
-        if not times:
-            return
-        newest, oldest = max(times), min(times)
-        at = 0
-        while at < len(prints):
-            segment = self._writable(oldest, newest)
-            room = _SEGMENT - len(segment.prints)
-            segment.prints.extend(prints[at : at + room])
-            segment.oldest = min(segment.oldest, oldest)
-            segment.newest = max(segment.newest, newest)
-            self._dirty.add(segment.seq)
-            at += room
-        self.taken += len(prints)
-        self._held += len(prints)
-        self.newest = newest if self.newest is None else max(self.newest, newest)
-        self._watermark = max(self._watermark, self.newest - LATENESS_MS)
-        self._prune()
-
-    def _writable(self, oldest: int, newest: int) -> _Segment:
-        if self._segments:
-            last = self._segments[-1]
-            span = max(last.newest, newest) - min(last.oldest, oldest)
-            if len(last.prints) < _SEGMENT and (span <= _SEGMENT_MS or self._held < MIN_HELD):
-                return last
-        segment = _Segment(self._next_seq, oldest, newest)
-        self._next_seq += 1
-        self._segments.append(segment)
-        return segment
-
-    def _prune(self) -> None:
-        """Forget what is below the watermark, but for the last MIN_HELD; never hold more than MAX_HELD,
-        raising the watermark.
-        """
-        segments = self._segments
-        while len(segments) > 1:
-            first = segments[0]
-            size = len(first.prints)
-            if self._held > MAX_HELD:
-                self._watermark = max(self._watermark, first.newest)
-            elif first.newest > self._watermark or self._held - size < MIN_HELD:
-                return
-            segments.popleft()
-            self._held -= size
-            self._dirty.discard(first.seq)
+    def forget_lines(self) -> None:
+        """Shrink to what a subscription needs that will hardly come back."""
+        self.window.forget_all()
 
     # ---- to and from the buffer ----
 
     def write(self) -> CursorWrite:
         """What the next commit has to store; marks it as stored."""
-        write = self._written(lambda segment: segment.seq in self._dirty)
-        self._dirty.clear()
+        write = CursorWrite(
+            self.key, self._state(), self.window.rows(changed=True), drop_below=self.window.first_seq
+        )
+        self.window.stored()
         return write
 
     def whole(self) -> CursorWrite:
         """Everything, for a reader that has nothing of it yet; does not count as stored."""
-        return self._written(lambda _: True)
+        return CursorWrite(
+            self.key, self._state(), self.window.rows(changed=False), drop_below=self.window.first_seq
+        )
 
-    def _written(self, chosen: Callable[[_Segment], bool]) -> CursorWrite:
-        state = {
-            "v": _VERSION,
-            "newest": self.newest,
-            "watermark": self._watermark,
-            "anchor": self._anchor,
-            "taken": self.taken,
-            "next_seq": self._next_seq,
-            "restart_count": self.restart_count,
-            "started_ms": self.started_ms,
-            "clean": self.clean,
-            "closed": self.closed,
-        }
-        rows = tuple((segment.seq, _pack(segment)) for segment in self._segments if chosen(segment))
-        first = self._segments[0].seq if self._segments else self._next_seq
-        return CursorWrite(self.key, orjson.dumps(state), rows, drop_below=first)
+    def _state(self) -> bytes:
+        doubt = self.doubt
+        return orjson.dumps(
+            {
+                "v": _VERSION,
+                "newest": self.window.newest,
+                "forgotten": self.window.forgotten,
+                "anchor": self._anchor,
+                "taken": self.taken,
+                "next_seq": self.window.next_seq,
+                "restart_count": self.restart_count,
+                "started_ms": self.started_ms,
+                "clean": self.clean,
+                "closed": self.closed,
+                "doubt": doubt
+                and [doubt.stretch.from_ms, doubt.stretch.to_ms, doubt.restart_count, doubt.lossy],
+            }
+        )
 
     @classmethod
     def load(cls, stored: StoredCursor) -> Cursor:
@@ -304,31 +286,20 @@ class Cursor:
             raise ValueError(
                 f"cursor {stored.key} has version {state.get('v')!r}, this shipper reads {_VERSION}"
             )
+        low, high = state["forgotten"]
+        window = Window(state["newest"], (low, high), next_seq=state["next_seq"])
+        window.load(stored.segments)
         cursor = cls(
-            key=stored.key,
-            newest=state["newest"],
-            taken=state["taken"],
-            restart_count=state["restart_count"],
-            started_ms=state["started_ms"],
-            clean=state["clean"],
-            closed=state["closed"],
+            stored.key,
+            state["taken"],
+            state["restart_count"],
+            state["started_ms"],
+            state["clean"],
+            state["closed"],
+            window=window,
         )
-        cursor._watermark = state["watermark"]
+        if state["doubt"] is not None:
+            from_ms, to_ms, restart_count, lossy = state["doubt"]
+            cursor.doubt = Doubt(Stretch(from_ms, to_ms), restart_count, lossy)
         cursor._anchor = state["anchor"]
-        cursor._next_seq = state["next_seq"]
-        cursor._segments = deque(_unpack(stored.segments))
-        cursor._held = sum(len(segment.prints) for segment in cursor._segments)
         return cursor
-
-
-def _pack(segment: _Segment) -> bytes:
-    return array("q", [segment.oldest, segment.newest]).tobytes() + segment.prints.tobytes()
-
-
-def _unpack(rows: Iterable[tuple[int, bytes]]) -> Iterable[_Segment]:
-    for seq, data in rows:
-        span = array("q")
-        span.frombytes(data[:16])
-        prints = array("Q")
-        prints.frombytes(data[16:])
-        yield _Segment(seq, span[0], span[1], prints)

@@ -89,7 +89,7 @@ class Watchdog:
             return 0
         subscription.checked_at = asyncio.get_running_loop().time()
         chunk = page.chunk
-        missing = subscription.cursor.misses(
+        missing = subscription.cursor.window.misses(
             chunk.times, fingerprints(chunk.times, chunk.streams, chunk.lines)
         )
         if not missing:
