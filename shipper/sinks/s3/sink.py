@@ -53,10 +53,8 @@ class S3Sink:
 
     async def open(self) -> None:
         """Make the client. Credentials that are missing are only warned of, as they may still come."""
-        if self._options.ca_file is not None:
-            await asyncio.to_thread(
-                self._options.ca_file.read_bytes
-            )  # a wrong path is said now, and not with each batch
+        if self._options.ca_file is not None:  # a wrong path is said now, and not with each batch
+            await asyncio.to_thread(self._options.ca_file.read_bytes)
         try:
             async with asyncio.timeout(_CHECK_SECONDS):  # looking for credentials may ask a metadata service
                 await self._connection.client()
@@ -111,9 +109,8 @@ class S3Sink:
             if answer_of(error).status != 412:
                 raise
             return await self._compare(client, key, body)
-        if not answer.get(
-            "ETag"
-        ):  # every store names what it stored; a captive portal or a wrong port does not
+        # Every store names what it has stored; a captive portal or a wrong port does not.
+        if not answer.get("ETag"):
             return Retry(f"{self._target} answered 200 without an ETag: is it an S3 store?")
         return Delivered()
 

@@ -14,7 +14,7 @@ import pytest
 from shipper.sinks.port import Delivered, Outcome, Parked, Retry
 from shipper.sinks.s3.sink import S3Sink
 from tests.integration.sink_conformance import Sealed, sealed
-from tests.servers.fault_proxy import CAPTIVE_PORTAL, SLOW_DOWN, SLOW_DOWN_FOR_7_S, Fault, FaultProxy
+from tests.servers.fault_proxy import CAPTIVE_PORTAL, SLOW_DOWN, SLOW_DOWN_FOR_7_S, Fault, FaultProxy, refusal
 from tests.servers.process import free_port
 from tests.servers.s3 import Store, opened
 from tests.servers.tls import Tls
@@ -129,6 +129,15 @@ async def test_the_store_s_own_wish_for_a_pause_is_passed_on(line: Line) -> None
     outcome = await line.send(sealed())
     assert isinstance(outcome, Retry)
     assert outcome.after_s == 7.0
+
+
+async def test_a_bucket_in_another_region_parks_and_names_the_region(line: Line) -> None:
+    elsewhere = refusal(b"301 Moved Permanently\r\nx-amz-bucket-region: us-west-2", b"PermanentRedirect")
+    line.proxy.plan([elsewhere] * 10)
+    outcome = await line.send(sealed())
+    assert isinstance(outcome, Parked)
+    assert "us-west-2" in outcome.reason
+    assert len(line.proxy.requests) < 5  # the SDK follows once by itself
 
 
 async def test_one_send_is_one_request_when_the_store_says_no(line: Line) -> None:
