@@ -38,6 +38,7 @@ from shipper.model import App, Codec
 from shipper.sinks import make_sink
 from shipper.sinks.port import Delivered, Sink
 from shipper.telemetry.health import Liveness, Readiness
+from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
 from shipper.telemetry.prometheus import PrometheusMeter
 from shipper.telemetry.web import TelemetryServer
@@ -75,6 +76,7 @@ async def _run(settings: Settings, logging_: Logging) -> int:
             beside = [
                 background.create_task(daemon.liveness.run(), name="liveness"),
                 background.create_task(logging_.run(), name="log"),
+                background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
             try:
                 return await daemon.serve(stop, settings.shutdown.timeout)
@@ -122,6 +124,7 @@ class _Listening:
 class Daemon:
     """The parts, ready to run."""
 
+    meter: PrometheusMeter
     platform: GrpcPlatform
     buffer: Buffer
     workers: Sequence[Worker]
@@ -248,7 +251,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             follow_events=settings.collect.events,
             cursors=await buffer.cursors(),
         )
-        yield Daemon(platform, buffer, workers, intake, collector, liveness, readiness)
+        yield Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness)
 
 
 def frame_codec(settings: Settings) -> Codec:

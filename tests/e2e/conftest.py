@@ -1,0 +1,28 @@
+"""A daemon per test that is ended whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemon_process import Shipper
+
+Make = Callable[..., Shipper]
+
+
+@pytest.fixture
+def shipper(tmp_path: Path) -> Iterator[Make]:
+    """Makes daemons in folders of their own."""
+    made: list[Shipper] = []
+
+    def make(endpoint: str, **settings: str) -> Shipper:
+        folder = tmp_path / f"daemon-{len(made)}"
+        folder.mkdir()
+        made.append(Shipper(folder, endpoint, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.make_sure_it_is_gone()
