@@ -28,6 +28,7 @@ from shipper.emulator.world import EmulatedApp, EmulatedReplica
 
 CATCH_UP_S: Final = 90.0  # the stalled stream is noticed within 60 s; the rest is a matter of seconds
 _LONG_ENOUGH_S: Final = 10.0  # to stall a stream: shorter runs would mostly wait until that is noticed
+_STUCK_S: Final = 20.0
 _FRAME_S: Final = 0.25
 _WINDOW: Final = 8  # frames over which rates are taken
 
@@ -71,7 +72,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def scenario(options: argparse.Namespace) -> Scenario:
-    """The demo's world. Pods that end stay readable for longer than a reconnect takes, as in a real cluster."""
+    """The demo's world. Pods that end wait for their reader, within reason: the mischief is denser than life, and what
+    goes with a pod while every stream to it is broken could be archived by nobody.
+    """
     return Scenario(
         seed=options.seed,
         token="",
@@ -85,6 +88,7 @@ def scenario(options: argparse.Namespace) -> Scenario:
             nap_s=4.0,
             leave_s=4.0,
             back_off_s=3.0,
+            patience_s=20.0,
             late_share=0.02,
             late_s=1.5,
         ),
@@ -145,6 +149,7 @@ class Demo:
         self._extent = demo_archive.Extent()
         self._printed: Counter[str] = Counter()
         self._counted = 0
+        self._progress = (self._started, -1)
         self._past: deque[tuple[float, Counter[str], int]] = deque(maxlen=_WINDOW)
 
     async def run(self) -> Result:
@@ -173,7 +178,7 @@ class Demo:
         ignite.driver.quiet = True
         ignite.world.tell("the apps stop printing")
         self._phase = "catching up"
-        await self._until(self._caught_up, asyncio.get_running_loop().time() + CATCH_UP_S)
+        await self._until(self._caught_up_or_stuck, asyncio.get_running_loop().time() + CATCH_UP_S)
         self._phase = "draining"
         ignite.world.tell("SIGTERM: the daemon drains")
         return await self._daemon.stop()
@@ -186,8 +191,12 @@ class Demo:
                     self._frame.clear()
                     await self._frame.wait()
 
-    def _caught_up(self) -> bool:
-        return self._total("records_delivered_total") >= self._ignite.ledger.printed
+    def _caught_up_or_stuck(self) -> bool:
+        """Whether everything is archived, or nothing has moved for long and no stalled stream explains it."""
+        now, delivered = asyncio.get_running_loop().time(), self._total("records_delivered_total")
+        if delivered != self._progress[1] or any(stream.stalled for stream in self._ignite.calls.open):
+            self._progress = (now, delivered)
+        return delivered >= self._ignite.ledger.printed or now - self._progress[0] > _STUCK_S
 
     def _total(self, series: str) -> int:
         return 0 if self._metrics is None else int(self._metrics.total(series, 'kind="logs"'))
@@ -222,6 +231,7 @@ class Demo:
             taken=taken,
             taken_rate=(taken - taken_before) / span,
             delivered=self._total("records_delivered_total"),
+            backlog=int(metrics.total("sink_backlog_records")),
             buffer_bytes=int(metrics.total("buffer_bytes")),
             objects=self._extent.objects,
             object_bytes=self._extent.size,

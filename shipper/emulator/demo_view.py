@@ -56,6 +56,7 @@ class Snapshot:
     taken: int = 0
     taken_rate: float = 0.0
     delivered: int = 0
+    backlog: int = 0  # records
     buffer_bytes: int = 0
     objects: int = 0
     object_bytes: int = 0
@@ -135,7 +136,7 @@ class PlainView:
             _write(
                 f"{snapshot.elapsed_s:6.1f} s  {snapshot.phase}: printed {snapshot.printed:,} "
                 f"({snapshot.printed_rate:,.0f}/s), taken {snapshot.taken:,}, archived {snapshot.delivered:,} in "
-                f"{snapshot.objects} objects, buffer {size(snapshot.buffer_bytes)}, {snapshot.streams} streams, "
+                f"{snapshot.objects} objects, {snapshot.backlog:,} in the buffer, {snapshot.streams} streams, "
                 f"{snapshot.reconnects} reconnects"
             )
 
@@ -209,7 +210,7 @@ def _numbers(snapshot: Snapshot) -> RenderableType:
     table.add_row("taken by shipper", f"{snapshot.taken:,}", f"{snapshot.taken_rate:,.0f}/s")
     table.add_row("in the archive", f"[bold green]{snapshot.delivered:,}[/]", "")
     table.add_row("objects written", f"{snapshot.objects:,}", size(snapshot.object_bytes))
-    table.add_row("buffer on disk", size(snapshot.buffer_bytes), "")
+    table.add_row("waiting in the buffer", f"{snapshot.backlog:,}", size(snapshot.buffer_bytes))
     table.add_row("streams open", f"{snapshot.streams}", "")
     table.add_row("reconnects", f"[yellow]{snapshot.reconnects}[/]", "")
     table.add_row("replayed, not repeated", f"{snapshot.duplicates:,}", "")

@@ -137,10 +137,10 @@ class Driver:
 
     def _live(self, shift: _Shift, life: _Life) -> None:
         now, replica = self._time, life.replica
-        if now >= life.leaves_at:
+        if now >= life.leaves_at + self._patience(life):
             shift.lives.remove(life)
             replica.gone()
-        elif now >= life.restarts_at:
+        elif now >= life.restarts_at + self._patience(life):
             life.restarts_at, life.ends_at = _NEVER, self._life_time()
             replica.restart()
             self._world.tell(f"{replica.replica_id} restarted in place")
@@ -150,6 +150,9 @@ class Driver:
             life.rotates_at = self._rotate_time()
             replica.rotate(self._traffic.rotate_keep)
             self._world.tell(f"{replica.replica_id} rotated its log")
+
+    def _patience(self, life: _Life) -> float:
+        return 0.0 if life.replica.container.drained else self._traffic.patience_s
 
     def _end(self, shift: _Shift, life: _Life) -> None:
         fate, replica = self._random.random(), life.replica

@@ -46,8 +46,8 @@ class Container:
     """
 
     __slots__ = (
-        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "ended", "floor", "removed",
-        "started_ms",
+        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "drained", "ended", "floor",
+        "removed", "started_ms",
     )  # fmt: skip
 
     def __init__(self, started_ms: int, ledger: Ledger, limit: int, order: ReplayOrder) -> None:
@@ -55,6 +55,7 @@ class Container:
         self.floor = 0
         self.ended = False  # prints no more; its history can still be read
         self.removed = False  # its history cannot be asked for any more; open readers go on to its end
+        self.drained = False  # it has ended, and a reader has brought everything to the last line
         self._ledger = ledger
         self._limit = limit
         self._hold = max(4 * limit, 200_000)
@@ -111,7 +112,7 @@ class Container:
 
     def reader(self, bell: asyncio.Event, *, from_start: bool) -> Reader:
         """Open a reader: the replay (or nothing), then every line printed from now on."""
-        reader = Reader(self, bell, deque(self._replay()) if from_start else deque(), self.end)
+        reader = Reader(self, bell, deque(self._replay()) if from_start else None, self.end)
         self._readers.add(reader)
         return reader
 
@@ -152,12 +153,15 @@ class Container:
 class Reader:
     """One stream's place in one container's history; a `Source`."""
 
-    __slots__ = ("_container", "_peeked", "_position", "_replay", "bell")
+    __slots__ = ("_container", "_from_start", "_peeked", "_position", "_replay", "bell")
 
-    def __init__(self, container: Container, bell: asyncio.Event, replay: deque[int], position: int) -> None:
+    def __init__(
+        self, container: Container, bell: asyncio.Event, replay: deque[int] | None, position: int
+    ) -> None:
         self.bell = bell
         self._container = container
-        self._replay = replay
+        self._from_start = replay is not None
+        self._replay = replay or deque()
         self._position = position
         self._peeked: list[int] = []
 
@@ -197,5 +201,6 @@ class Reader:
         self._peeked = []
 
     def close(self) -> None:
+        self._container.drained |= self._from_start and self.finished
         self._container._readers.discard(self)
         self._container._release()

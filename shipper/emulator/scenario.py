@@ -62,6 +62,9 @@ class Traffic:
     late_share: float = 0.0  # of lines that arrive up to `late_s` after their own time
     late_s: float = 2.0
     clock_offset_s: float = 0.0  # one replica in ten has a clock that is wrong by up to this much
+    patience_s: float = (
+        0.0  # a pod whose log nobody has read to its end yet leaves (restarts) up to this much later
+    )
     tick_s: float = 0.05
 
 

@@ -145,3 +145,16 @@ def test_a_reader_that_lags_too_far_behind_goes_on_where_memory_begins() -> None
     texts = drain(reader)
     assert texts[-1] == "209999"
     assert ledger.lost == int(texts[0]) > 0
+
+
+def test_a_container_is_drained_when_a_replay_from_its_start_was_read_to_the_end() -> None:
+    history = container()
+    history.append(line("a"))
+    tail = history.reader(asyncio.Event(), from_start=False)
+    whole = history.reader(asyncio.Event(), from_start=True)
+    history.finish()
+    tail.close()
+    assert not history.drained
+    drain(whole)
+    whole.close()
+    assert history.drained

@@ -214,3 +214,27 @@ def test_tokens_are_accepted_until_they_expire_or_are_revoked() -> None:
     tokens.revoke("static")
     assert tokens.refusal("Bearer static") is not None
     assert Tokens(Scenario(token=None)).refusal(None) is None
+
+
+def test_a_patient_driver_keeps_a_pod_that_nobody_has_read_but_not_for_ever() -> None:
+    made, clock = world()
+    traffic = Traffic(apps=1, replicas=2, rate=10, sleep_every_s=0, leave_s=1, crash_share=0, patience_s=5)
+    driver = Driver(made, traffic, generated_lines(1))
+    driver.begin()
+    app = made.apps["checkout"]
+    read, unread = app.replicas.values()
+    driver.sleep(app)
+    source = read.container.reader(asyncio.Event(), from_start=True)
+    source.advance(len(source.peek(100)))
+    source.close()
+    left = {}
+    for step in range(1, 200):
+        clock.now += 50
+        driver.step(step * 0.05)
+        left |= {
+            pod.replica_id: step * 0.05
+            for pod in (read, unread)
+            if pod.is_gone and pod.replica_id not in left
+        }
+    assert 0.9 < left[read.replica_id] < 1.5
+    assert 5.9 < left[unread.replica_id] < 6.5
