@@ -1,33 +1,25 @@
-"""Bearer tokens: where they come from, when they are made anew, and who waits for whom.
-
-Lifetimes and the token endpoint's form are those of OAuth client credentials (RFC 6749 section 4.4) as
-Keycloak serves it.
-"""
+"""Bearer tokens: where they come from, when they are made anew, and who waits for whom."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-import aiohttp
-import orjson
-import tenacity
-
 from shipper.ignite.status import CallFailed, Code, Status
+from shipper.meter import Meter
 
 log = logging.getLogger("shipper.ignite.auth")
 
 SKEW_S: Final = 30.0  # a token is made anew this long before it expires, as the platform's own clients do
-DEFAULT_LIFETIME_S: Final = (
-    300.0  # where the answer does not say; the platform's tokens live about five minutes
-)
-_ATTEMPT_TIMEOUT_S: Final = 10.0
-_RETRY_FOR_S: Final = 20.0  # then the caller hears of it and backs off by itself
+_AGAIN_S: Final = 5.0  # between two refreshes that fail while the old token is still good
+_YOUNG_S: Final = 60.0  # a token that is refused so soon was not refused for its age
+_LONGEST_HOLD_S: Final = 30.0
 
 
 class TokenSource(Protocol):
@@ -39,6 +31,9 @@ class TokenSource(Protocol):
     def refuse(self, token: str) -> None:
         """The server did not accept `token`: do not give it out again where another can be had."""
 
+    async def aclose(self) -> None:
+        """Stop what goes on in the background."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
@@ -49,6 +44,9 @@ class NoToken:
 
     def refuse(self, token: str) -> None:
         """There is nothing to replace."""
+
+    async def aclose(self) -> None:
+        """Nothing goes on."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,36 +61,54 @@ class FixedToken:
     def refuse(self, token: str) -> None:
         """There is no other."""
 
+    async def aclose(self) -> None:
+        """Nothing goes on."""
+
 
 @dataclass(slots=True, repr=False)
 class TokenFile:
-    """`auth.type: token_file`: read again whenever the file changes, as mounted secrets do."""
+    """`auth.type: token_file`: read again whenever the file changes, as mounted secrets do.
+
+    A file that is missing, empty or half written leaves the last token in use.
+    """
 
     path: Path
     _value: str = ""
     _stamp: tuple[int, int, int] = (0, 0, 0)
+    _problem: str = ""
 
     async def token(self) -> str | None:
-        try:
-            stat = self.path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if stamp != self._stamp:
-                self._value = self.path.read_text(encoding="utf-8").strip()
-                self._stamp = stamp
-        except OSError as error:
-            if not self._value:
-                raise CallFailed(
-                    Status(Code.UNAUTHENTICATED, f"cannot read the token file {self.path}: {error.strerror}")
-                ) from error
-            log.warning(
-                "token file cannot be read; the last token stays in use", extra={"error": error.strerror}
-            )
-        if not self._value:
-            raise CallFailed(Status(Code.UNAUTHENTICATED, f"the token file {self.path} is empty"))
+        problem = self._read_again()
+        if problem and not self._value:
+            raise CallFailed(Status(Code.UNAUTHENTICATED, problem))
+        if problem and problem != self._problem:
+            log.warning("%s; the last token stays in use", problem)
+        self._problem = problem
         return self._value
 
     def refuse(self, token: str) -> None:
+        """Look into the file again, even if it seems unchanged."""
         self._stamp = (0, 0, 0)
+
+    async def aclose(self) -> None:
+        """Nothing goes on."""
+
+    def _read_again(self) -> str:
+        """Read the file if it changed; what is wrong with it, or nothing."""
+        try:
+            stat = self.path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if stamp == self._stamp:
+                return self._problem
+            content = self.path.read_bytes().strip().decode("ascii", "replace")
+        except OSError as error:
+            self._stamp = (0, 0, 0)
+            return f"cannot read the token file {self.path}: {error.strerror}"
+        self._stamp = stamp
+        if not is_bearer(content):
+            return f"the token file {self.path} holds {'something else than one token' if content else 'nothing'}"
+        self._value = content
+        return ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,130 +126,83 @@ Fetch = Callable[[], Awaitable[Grant]]
 class ClientCredentials:
     """`auth.type: client_credentials`: one refresh at a time, shared by all who wait.
 
-    While the endpoint is down, the old token is given out until it really expires.
+    Within the skew before its end, a token is still given out while the next one is fetched in the background; so a
+    token endpoint that is down is felt by callers only when the old token has really expired.
     """
 
     fetch: Fetch
     clock: Callable[[], float] = time.monotonic
+    meter: Meter | None = None
     _grant: Grant | None = None
+    _issued: float = 0.0
     _expires: float = 0.0
-    _next_try: float = 0.0
+    _renew: float = 0.0  # from when on the next one is fetched
+    _refused_young: int = 0
     _refresh: asyncio.Task[Grant] | None = field(default=None)
 
     async def token(self) -> str | None:
-        now = self.clock()
-        grant = self._grant
-        if grant is not None and now < self._expires - self._skew(grant):
+        now, grant = self.clock(), self._grant
+        if grant is not None and now < self._renew:
             return grant.token
-        if grant is not None and now < self._expires and now < self._next_try:
+        refresh = self._refreshing()
+        if grant is not None and now < self._expires:
             return grant.token
-        try:
-            return (await self._shared_refresh()).token
-        except CallFailed as error:
-            if grant is not None and grant is self._grant and self.clock() < self._expires:
-                self._next_try = self.clock() + 5.0
-                log.warning(
-                    "token endpoint failed; the current token stays in use until it expires",
-                    extra={"error": error.status.message, "seconds": round(self._expires - self.clock())},
-                )
-                return grant.token
-            raise
+        # Shielded: one caller that is cancelled must not take the refresh from the others.
+        return (await asyncio.shield(refresh)).token
 
     def refuse(self, token: str) -> None:
-        if self._grant is not None and self._grant.token == token:
-            self._grant = None
-
-    @staticmethod
-    def _skew(grant: Grant) -> float:
-        """Never more than half of a short life."""
-        return min(SKEW_S, grant.lifetime_s / 2)
-
-    async def _shared_refresh(self) -> Grant:
-        """Everyone awaits the same task; shielded, so that one caller's cancellation does not fail the
-        others.
+        """The token's life ends. Where fresh ones are refused one after the other, something else is wrong than their
+        age, and the token endpoint must not be asked with every call: each lives a little longer than the last.
         """
+        if self._grant is None or self._grant.token != token:
+            return
+        now = self.clock()
+        young = now - self._issued < _YOUNG_S
+        self._refused_young = self._refused_young + 1 if young else 1
+        hold = 0.0 if self._refused_young == 1 else min(_LONGEST_HOLD_S, 2.0 ** (self._refused_young - 2))
+        self._expires = min(self._expires, max(now, self._issued + hold))
+        self._renew = min(self._renew, self._expires)
+
+    async def aclose(self) -> None:
+        """Cancel a refresh that is under way; callers that wait for it are cancelled with it."""
+        if self._refresh is not None and not self._refresh.done():
+            self._refresh.cancel()
+            await asyncio.wait({self._refresh})
+
+    def _refreshing(self) -> asyncio.Task[Grant]:
+        """The refresh under way, else a new one. It belongs to no caller, so no caller's TaskGroup holds it."""
         if self._refresh is None or self._refresh.done():
-            self._refresh = asyncio.create_task(self._fetch_once(), name="token refresh")
-        return await asyncio.shield(self._refresh)
-
-    async def _fetch_once(self) -> Grant:
-        asked = self.clock()
-        grant = await self.fetch()
-        self._grant = grant
-        self._expires = asked + grant.lifetime_s
-        self._next_try = 0.0
-        return grant
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TokenEndpoint:
-    """Fetches grants over HTTP with a few retries; what fails for good is UNAUTHENTICATED, what may pass is
-    UNAVAILABLE.
-    """
-
-    url: str
-    client_id: str
-    client_secret: str
-
-    async def __call__(self) -> Grant:
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_is_transient),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=5.0),
-            stop=tenacity.stop_after_delay(_RETRY_FOR_S),
-            reraise=True,
-        )
-        grant: Grant = await retrying(self._fetch)
-        return grant
+            self._refresh = asyncio.create_task(self._fetch(), name="token refresh")
+            self._refresh.add_done_callback(self._refreshed)
+        return self._refresh
 
     async def _fetch(self) -> Grant:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-        }
-        try:
-            timeout = aiohttp.ClientTimeout(total=_ATTEMPT_TIMEOUT_S)
-            async with (
-                aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-                session.post(self.url, data=form, allow_redirects=False) as answer,
-            ):
-                body = await answer.content.read(1_000_000)
-                return self._read(answer.status, body)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise CallFailed(
-                Status(Code.UNAVAILABLE, f"the token endpoint {self.url} cannot be reached: {reason}")
-            ) from error
+        asked = self.clock()
+        grant = await self.fetch()
+        self._grant, self._issued = grant, asked
+        self._expires = asked + grant.lifetime_s
+        self._renew = self._expires - min(
+            SKEW_S, grant.lifetime_s / 2
+        )  # never more than half of a short life
+        return grant
 
-    def _read(self, status: int, body: bytes) -> Grant:
-        if status in (400, 401, 403):
-            raise CallFailed(
-                Status(
-                    Code.UNAUTHENTICATED,
-                    f"the token endpoint {self.url} refused client_id {self.client_id!r} with HTTP {status}: check "
-                    "auth.client_id and auth.client_secret",
-                )
+    def _refreshed(self, refresh: asyncio.Task[Grant]) -> None:
+        """Count, and see the exception, which perhaps nobody waits for."""
+        if refresh.cancelled():
+            return
+        error = refresh.exception()
+        if self.meter is not None:
+            self.meter.count("token_refreshes_total", 1, "ok" if error is None else "failed")
+        left = self._expires - self.clock()
+        if error is not None and self._grant is not None and left > 0:
+            self._renew = self.clock() + _AGAIN_S
+            log.warning(
+                "no new token; the current one stays in use until it expires: %s",
+                error,
+                extra={"seconds": round(left)},
             )
-        if status != 200:
-            raise CallFailed(
-                Status(Code.UNAVAILABLE, f"the token endpoint {self.url} answered HTTP {status}")
-            )
-        return _grant(self.url, body)
 
 
-def _grant(url: str, body: bytes) -> Grant:
-    try:
-        answer = orjson.loads(body)
-        token = answer["access_token"]
-        lifetime = float(answer.get("expires_in") or DEFAULT_LIFETIME_S)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CallFailed(
-            Status(Code.UNAVAILABLE, f"the token endpoint {url} answered something that is not a token")
-        ) from error
-    if not isinstance(token, str) or not token:
-        raise CallFailed(Status(Code.UNAVAILABLE, f"the token endpoint {url} answered an empty token"))
-    return Grant(token, lifetime)
-
-
-def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, CallFailed) and error.status.code is Code.UNAVAILABLE
+def is_bearer(token: str) -> bool:
+    """Whether a text can stand after `Bearer ` in a header."""
+    return re.fullmatch(r"[\x21-\x7e]+", token) is not None

@@ -2,137 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from shipper.ignite.contract import Twin
-from shipper.ignite.framing import Messages, split
+from shipper.ignite.framing import Messages
+from shipper.ignite.names import EnumNames
 from shipper.ignite.port import Event, EventPage, LogChunk
+from shipper.ignite.twin import Twin
 from shipper.model import App, Replica
 
-_STREAM_PREFIX: Final = "LOG_STREAM_"
-_KIND_PREFIX: Final = "APP_EVENT_KIND_"
-_UNSPECIFIED: Final = "UNSPECIFIED"
-
-
-class EnumNames(dict[int, str | None]):
-    """Number to the archive's name: the wire name without its prefix; an unknown number as it came;
-    unspecified is None.
-    """
-
-    def __init__(self, table: Mapping[int, str], prefix: str, *, lower: bool = False) -> None:
-        super().__init__({0: None})
-        for number, name in table.items():
-            short = name.removeprefix(prefix)
-            if number == 0 and short.endswith(_UNSPECIFIED):
-                continue
-            self[number] = short.lower() if lower else short
-
-    def __missing__(self, number: int) -> str:
-        return str(number)
-
-
-def stream_names(twin: Twin) -> EnumNames:
-    """`LOG_STREAM_STDOUT` is `stdout` in the archive."""
-    return EnumNames(twin.enums.get("stream", {}), _STREAM_PREFIX, lower=True)
+_COLUMNS: Final = ("timestamp_ms", "replica_id", "stream", "line")
+_BARE: Final = (
+    64  # bytes of a log message without its text and its replica_id: times, enums and tags need fewer
+)
 
 
 @dataclass(slots=True)
 class LogDecoder:
-    """Decodes log lines of one replica. Lines of another replica than `replica_id` are left out and reported."""
+    """Decodes log lines of one replica. Lines of another replica than `replica_id` are left out and reported.
+
+    Lines that name no replica count as this one's, unless `strict`.
+    """
 
     twin: Twin
     replica_id: str
-    names: EnumNames = field(init=False)
+    strict: bool = False
+    _names: EnumNames = field(init=False)
+    _mine: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = stream_names(self.twin)
+        self._names = EnumNames(self.twin.enums.get("stream", {}), "LOG_STREAM_", lower=True)
+        self._mine = frozenset({self.replica_id} if self.strict else {self.replica_id, ""})
 
     def decode(self, messages: Messages) -> LogChunk:
-        """All lines of one read."""
-        try:
-            return self.chunk(self.twin.texts.FromString(messages.wrapped).items, messages.bad)
-        except DecodeError:
-            return self._one_by_one(messages)
+        """All lines of one read.
 
-    def chunk(self, items: Any, undecodable: int = 0) -> LogChunk:
-        """Decoded items as columns."""
-        mine = self.replica_id
-        others: frozenset[str] = frozenset()
-        if not all(item.replica_id == mine for item in items):
-            others = frozenset(_text(item.replica_id) for item in items) - {mine, ""}
-            items = [item for item in items if _text(item.replica_id) in (mine, "")]
-        names = self.names
+        Messages of one type laid end to end are one message whose fields repeat, so one call parses them into
+        columns. That holds where each message has each field once; proto3 leaves zeros and empty texts out, which
+        shows in the columns' lengths.
+        """
+        try:
+            chunk = self._columns(messages)
+        except DecodeError:
+            chunk = None
+        return self._one_by_one(messages) if chunk is None else chunk
+
+    def rows(self, items: Iterable[Any], undecodable: int = 0) -> LogChunk:
+        """Log messages that are decoded already, with texts of either kind."""
+        kept: list[Any] = []
+        others: set[str] = set()
+        for item in items:
+            name = text(item.replica_id)
+            if name in self._mine:
+                kept.append(item)
+            elif name:
+                others.add(name)
         return LogChunk(
-            times=[item.timestamp_ms for item in items],
-            streams=[names[item.stream] for item in items],
-            lines=[item.line for item in items],
-            others=others,
+            times=[item.timestamp_ms for item in kept],
+            streams=[self._names[item.stream] for item in kept],
+            lines=[_line(item.line) for item in kept],
+            others=frozenset(others),
             undecodable=undecodable,
         )
 
+    def _columns(self, messages: Messages) -> LogChunk | None:
+        """The lines of messages that are all complete and this replica's own; None where they are not."""
+        bodies, count = messages.bodies, len(messages.bodies)
+        table = self.twin.columns.FromString(b"".join(bodies))
+        columns = times, replicas, streams, lines = [getattr(table, name)[:] for name in _COLUMNS]
+        if {len(column) for column in columns} != {count}:
+            self._put_back(bodies, columns)
+            if {len(column) for column in columns} != {count}:
+                return None
+        if replicas.count(self.replica_id) != count:
+            return None
+        names = self._names
+        return LogChunk(times, [names[stream] for stream in streams], lines, undecodable=messages.bad)
+
+    def _put_back(self, bodies: Sequence[bytes], columns: Sequence[list[Any]]) -> None:
+        """Insert the zeros and empty texts that the wire leaves out. Only short messages are looked at: an empty
+        line is common, and what else may be left out is rare enough for the slow way.
+        """
+        short = _BARE + len(self.replica_id)
+        for index, body in enumerate(bodies):
+            if len(body) > short:
+                continue
+            item = self.twin.text.FromString(body)
+            for name, column in zip(_COLUMNS, columns, strict=True):
+                value = getattr(item, name)
+                if not value:
+                    column.insert(index, value)
+
     def _one_by_one(self, messages: Messages) -> LogChunk:
-        """For a read that does not parse as a whole: text that is not UTF-8, or a message that is garbage."""
-        items: list[Any] = []
-        bad = messages.bad
-        for message in split(messages.wrapped):
-            try:
-                items.append(self.twin.text.FromString(message))
-            except DecodeError:
-                try:
-                    items.append(self.twin.raw.FromString(message))
-                except DecodeError:
-                    bad += 1
-        return self.chunk(items, bad)
+        """For a read with text that is not UTF-8, with garbage, or with another replica's lines."""
+        items = [message(self.twin, body) for body in messages.bodies]
+        good = [item for item in items if item is not None]
+        return self.rows(good, messages.bad + len(items) - len(good))
 
 
-def events(twin: Twin, messages: Messages) -> EventPage:
-    """Events of one read of a stream."""
-    bad = messages.bad
-    items: list[Any] = []
-    for message in split(messages.wrapped):
-        try:
-            items.append(twin.text.FromString(message))
-        except DecodeError:
-            try:
-                items.append(twin.raw.FromString(message))
-            except DecodeError:
-                bad += 1
-    return EventPage(tuple(event(twin, item) for item in items), undecodable=bad)
+@dataclass(slots=True)
+class EventDecoder:
+    """Decodes events."""
+
+    twin: Twin
+    _names: EnumNames = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = EnumNames(self.twin.enums.get("kind", {}), "APP_EVENT_KIND_")
+
+    def decode(self, messages: Messages) -> EventPage:
+        """Events of one read of a stream."""
+        items = [message(self.twin, body) for body in messages.bodies]
+        good = [item for item in items if item is not None]
+        return EventPage(self.rows(good), undecodable=messages.bad + len(items) - len(good))
+
+    def rows(self, items: Iterable[Any]) -> tuple[Event, ...]:
+        """Event messages that are decoded already."""
+        return tuple(self._event(item) for item in items)
+
+    def _event(self, item: Any) -> Event:
+        return Event(
+            timestamp_ms=item.timestamp_ms,
+            kind=self._names[item.kind] or "",
+            reason=text(item.reason),
+            message=text(item.message),
+            replica_id=text(item.replica_id),
+            count=item.count,
+            severity=text(item.severity),
+        )
 
 
-def event(twin: Twin, item: Any) -> Event:
-    """One decoded AppEvent."""
-    names = EnumNames(twin.enums.get("kind", {}), _KIND_PREFIX)
-    return Event(
-        timestamp_ms=item.timestamp_ms,
-        kind=names[item.kind] or "",
-        reason=_text(item.reason),
-        message=_text(item.message),
-        replica_id=_text(item.replica_id),
-        count=item.count,
-        severity=_text(item.severity),
-    )
-
-
-def replica(twin: Twin, app: App, row: Any) -> Replica:
-    """One row of ListAppReplicas."""
+def replicas(twin: Twin, app: App, rows: Iterable[Any]) -> list[Replica]:
+    """The rows of ListAppReplicas."""
     names = EnumNames(twin.enums.get("status", {}), "")
-    return Replica(
-        app=app,
-        replica_id=_text(row.replica_id),
-        cluster_id=_text(row.cluster_id),
-        node_name=_text(row.node_name),
-        status=names[row.status] or "",
-        ready=row.ready,
-        restart_count=row.restart_count,
-        started_ms=row.started_ms,
-    )
+    return [
+        Replica(
+            app=app,
+            replica_id=text(row.replica_id),
+            cluster_id=text(row.cluster_id),
+            node_name=text(row.node_name),
+            status=names[row.status] or "",
+            ready=row.ready,
+            restart_count=row.restart_count,
+            started_ms=row.started_ms,
+        )
+        for row in rows
+    ]
 
 
-def _text(value: str | bytes) -> str:
+def text(value: str | bytes) -> str:
     """Names are text whatever the field's type; what is not UTF-8 becomes U+FFFD."""
     return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _line(value: str | bytes) -> str | bytes:
+    """A line stays bytes only where it is not UTF-8."""
+    if isinstance(value, str):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def message(twin: Twin, body: bytes) -> Any | None:
+    """One message, with texts as bytes where they are not UTF-8; None where it is garbage."""
+    for form in (twin.text, twin.raw):
+        try:
+            return form.FromString(body)
+        except DecodeError:
+            continue
+    return None

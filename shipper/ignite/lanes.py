@@ -2,86 +2,140 @@
 
 A lane is a transport with its own connections. A server states its cap on concurrent streams in SETTINGS, and
 the transport opens further connections by itself when one is full. What it cannot know is a cap that is
-enforced without being stated: a proxy that refuses (REFUSED_STREAM) or that lets streams wait for ever. Then
-the lane's cap is learned from what it carried, and further streams get a lane of their own.
+enforced without being stated: by refusing (REFUSED_STREAM), or by letting streams wait for ever. Then the cap
+is learned from what a lane carried, and further streams get a lane of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from pyqwest import HTTPTransport
+from pyqwest import Request, Response
 
-_SMALLEST_CAP: Final = 1
+from shipper.ignite.status import CallFailed, Code, Status
+
+FORGET_S: Final = (
+    600.0  # a cap may have been a server's bad moment: after that, see again what a lane carries
+)
+DEAD_AFTER: Final = 2  # calls in a row that timed out on one lane before it is given up
+
+
+class Transport(Protocol):
+    """What a lane needs of an HTTP transport (pyqwest's HTTPTransport has it)."""
+
+    def execute(self, request: Request, /) -> Awaitable[Response]:
+        """Send a request; the answer's headers have come when this returns."""
+
+    def aclose(self) -> Awaitable[None]:
+        """Close all connections."""
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One transport. `cap` is None until a limit was learned."""
+    """One transport and what is known of it. Times are `clock`'s, in seconds.
 
-    transport: HTTPTransport
+    `open` counts requests from being sent to their end, `answered` those whose headers have come, `timeouts` calls
+    in a row that were not answered in time. `heard` is when anything last came; `took` is when the youngest
+    request was sent that was answered, `left` when the youngest was sent that was not.
+    """
+
+    transport: Transport
+    clock: Callable[[], float]
     open: int = 0
-    cap: int | None = None
+    answered: int = 0
+    timeouts: int = 0
     retired: bool = False
+    heard: float = -1.0
+    took: float = -1.0
+    left: float = -1.0
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    @property
-    def has_room(self) -> bool:
-        return not self.retired and (self.cap is None or self.open < self.cap)
+    def answer(self, sent: float) -> None:
+        """The headers of a request that was sent at `sent` have come."""
+        self.answered += 1
+        self.timeouts = 0
+        self.took = max(self.took, sent)
+        self.heard_now()
+
+    def heard_now(self) -> None:
+        """Something came from the other side."""
+        self.heard = self.clock()
 
 
 @dataclass(slots=True)
 class Lanes:
-    """Hands out lanes. `connect` makes a transport; it must not block and must not need the server to be up."""
+    """Hands out lanes. `connect` makes a transport; it must not block and must not need the server to be up.
 
-    connect: Callable[[], HTTPTransport]
+    `cap` is how many streams a lane carries, None until a limit was learned.
+    """
+
+    connect: Callable[[], Transport]
+    clock: Callable[[], float] = time.monotonic
+    cap: int | None = None
+    _learned: float = 0.0
+    _closed: bool = False
     _lanes: list[Lane] = field(default_factory=list)
-    _cap: int | None = None
 
     def __len__(self) -> int:
         return len(self._lanes)
 
     def acquire(self) -> Lane:
         """A lane with room, counted as one stream until `release`."""
-        lane = next((lane for lane in self._lanes if lane.has_room), None)
+        if self._closed:
+            raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
+        if self.cap is not None and self.clock() - self._learned > FORGET_S:
+            self.cap = None
+        lane = next((lane for lane in self._lanes if self._has_room(lane)), None)
         if lane is None:
-            lane = Lane(self.connect(), cap=self._cap)
+            lane = Lane(self.connect(), self.clock)
             self._lanes.append(lane)
         lane.open += 1
         return lane
 
-    async def release(self, lane: Lane) -> None:
+    async def release(self, lane: Lane, *, answered: bool) -> None:
         """Give a stream's place back. A retired lane is closed with its last stream."""
         lane.open -= 1
-        if lane.retired and lane.open == 0:
-            await self._close(lane)
+        lane.answered -= answered
+        if lane.retired and lane.open == 0 and lane in self._lanes:
+            self._lanes.remove(lane)
+            await _close(lane)
 
-    def full(self, lane: Lane) -> None:
-        """The lane took a stream that it could not carry: what it carries without it is the cap, for new
-        lanes as well.
-        """
-        cap = max(_SMALLEST_CAP, lane.open - 1)
-        if lane.cap is None or cap < lane.cap:
-            lane.cap = cap
-        if self._cap is None or cap < self._cap:
-            self._cap = cap
+    def full(self, carries: int) -> None:
+        """A lane that carries so many streams took one more and could not carry it: that is the cap."""
+        carries = max(1, carries)
+        if self.cap is None or carries < self.cap:
+            self.cap = carries
+        self._learned = self.clock()
 
     def suspect(self, lane: Lane) -> None:
-        """The lane's connection seems dead (calls on it time out): new streams and calls get another one."""
+        """The lane's connection seems dead: new streams and calls get another one."""
         lane.retired = True
 
+    def timed_out(self, lane: Lane) -> bool:
+        """A call on the lane went unanswered; True where that makes it suspect."""
+        lane.timeouts += 1
+        if lane.retired or lane.timeouts < DEAD_AFTER:
+            return False
+        self.suspect(lane)
+        return True
+
     async def aclose(self) -> None:
-        """Close every lane; streams on them end."""
+        """Close every lane, and hand out no more."""
+        self._closed = True
         lanes, self._lanes = self._lanes, []
         for lane in lanes:
             lane.retired = True
-            with suppress(Exception):  # a transport that cannot be closed is not worth failing a shutdown
-                await lane.transport.aclose()
+            await _close(lane)
 
-    async def _close(self, lane: Lane) -> None:
-        if lane in self._lanes:
-            self._lanes.remove(lane)
-        with suppress(Exception):
-            await lane.transport.aclose()
+    def _has_room(self, lane: Lane) -> bool:
+        return not lane.retired and (self.cap is None or lane.open < self.cap)
+
+
+async def _close(lane: Lane) -> None:
+    with suppress(Exception):  # a transport that cannot be closed is not worth failing a shutdown
+        await lane.transport.aclose()

@@ -1,7 +1,8 @@
 """What an answer of the platform means: the one table from status code to what is done about it.
 
 Codes are gRPC's (https://grpc.io/docs/guides/status-codes/). An HTTP answer that is not gRPC is mapped as
-gRPC says (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+gRPC says (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md), and so is a stream that
+was reset (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Errors").
 """
 
 from __future__ import annotations
@@ -78,14 +79,24 @@ HTTP_CODES: Final[dict[int, Code]] = {
     504: Code.UNAVAILABLE,
 }
 
+RESET_CODES: Final[dict[int, Code]] = {  # by HTTP/2 error code (RFC 9113 section 7)
+    7: Code.UNAVAILABLE,  # REFUSED_STREAM
+    8: Code.CANCELLED,  # CANCEL
+    11: Code.RESOURCE_EXHAUSTED,  # ENHANCE_YOUR_CALM
+    12: Code.PERMISSION_DENIED,  # INADEQUATE_SECURITY
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a call ended. `retry_after_s` is the server's own wish in seconds, where it gave one."""
+    """How a call ended. `retry_after_s` is the server's own wish in seconds, where it gave one. `genuine` is False
+    where the answer was not a gRPC server's, but for example a proxy's page.
+    """
 
     code: Code
     message: str = ""
     retry_after_s: float | None = None
+    genuine: bool = True
 
     @property
     def action(self) -> Action:
@@ -119,3 +130,8 @@ def code_of(number: str) -> Code:
 def from_http(status: int) -> Code:
     """The code for an HTTP status of an answer that carries no `grpc-status`."""
     return HTTP_CODES.get(status, Code.UNKNOWN)
+
+
+def from_reset(error_code: int) -> Code:
+    """The code for a stream that the other side reset."""
+    return RESET_CODES.get(error_code, Code.INTERNAL)

@@ -1,0 +1,99 @@
+"""A gRPC answer as it comes in: messages, read by read, and the status at its end.
+
+Where the parts of an answer are: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md ("Responses").
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from pyqwest import Headers, Response
+
+from shipper.ignite.failures import TRANSPORT_ERRORS, status_of, tidy
+from shipper.ignite.framing import Deframer, Messages
+from shipper.ignite.retry_info import retry_after_s
+from shipper.ignite.status import CallFailed, Code, Status, code_of, from_http
+
+
+@dataclass(slots=True)
+class Answer:
+    """Iterates over the complete messages of each read. Ends with status OK, or raises CallFailed.
+
+    A plain iterator and no generator, so that one left in the middle needs no closing. `heard` is called with each
+    read, `failing` with how the call failed, before the caller learns of it.
+    """
+
+    response: Response
+    base_url: str
+    heard: Callable[[], None]
+    failing: Callable[[Status], None]
+    _content: AsyncIterator[Any] = field(init=False)
+    _deframer: Deframer = field(default_factory=Deframer)
+
+    def __post_init__(self) -> None:
+        """Raises CallFailed for an answer that is refused in its headers, or that is not gRPC's."""
+        status = _refusal(self.response)
+        if status is not None:
+            raise self._failed(status)
+        self._content = aiter(self.response.content)
+
+    def __aiter__(self) -> Answer:
+        return self
+
+    async def __anext__(self) -> Messages:
+        deframer = self._deframer
+        while not deframer.broken:
+            try:
+                data = await anext(self._content, None)
+            except TRANSPORT_ERRORS as error:
+                raise self._failed(status_of(error, self.base_url)) from error
+            if data is None:
+                self._end()
+                raise StopAsyncIteration
+            self.heard()
+            messages = deframer.feed(bytes(data))
+            if messages.bodies or messages.bad:
+                return messages
+        raise self._failed(Status(Code.INTERNAL, f"{self.base_url} sent something that is not gRPC framing"))
+
+    def _end(self) -> None:
+        status = grpc_status(self.response.trailers) or grpc_status(self.response.headers)
+        if status is None:
+            status = Status(Code.UNAVAILABLE, f"{self.base_url} cut the call before its end")
+        elif status.code is Code.OK and self._deframer.incomplete:
+            status = Status(Code.UNAVAILABLE, f"{self.base_url} ended the call in the middle of a message")
+        if status.code is not Code.OK:
+            raise self._failed(status)
+
+    def _failed(self, status: Status) -> CallFailed:
+        self.failing(status)
+        return CallFailed(status)
+
+
+def grpc_status(headers: Headers) -> Status | None:
+    """The status that trailers (or headers that are trailers too) carry, None where there is none."""
+    number = headers.get("grpc-status")
+    if number is None:
+        return None
+    message = tidy(unquote(headers.get("grpc-message") or "", errors="replace"))
+    return Status(code_of(number), message, retry_after_s(headers.get))
+
+
+def _refusal(response: Response) -> Status | None:
+    """How an answer fails before it begins: refused in the headers, or a page that some proxy made."""
+    status = grpc_status(response.headers)
+    if status is not None:
+        return None if status.code is Code.OK else status
+    kind = tidy(response.headers.get("content-type") or "")
+    if response.status == 200 and kind.startswith("application/grpc"):
+        return None
+    return Status(
+        Code.UNKNOWN if response.status == 200 else from_http(response.status),
+        f"HTTP {response.status} with content-type {kind or 'absent'!r} is no answer of a gRPC server: check "
+        "ignite.endpoint and what stands in front of it",
+        retry_after_s(response.headers.get),
+        genuine=False,
+    )

@@ -1,0 +1,192 @@
+"""Sends a request on a connection that takes it, and hands out the answer.
+
+A stream that is not answered may be a quiet one (some servers send headers with the first message), one that the
+server lets wait because the connection is full, or one on a connection that is dead. Which it is shows when the
+same connection is asked something that every server answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyqwest import Headers, Request, Response, StreamError
+
+from shipper import __version__
+from shipper.ignite.answer import Answer
+from shipper.ignite.auth import TokenSource
+from shipper.ignite.failures import TRANSPORT_ERRORS, refused, status_of
+from shipper.ignite.framing import frame
+from shipper.ignite.lanes import Lane, Lanes
+from shipper.ignite.status import CallFailed, Code, Status
+
+log = logging.getLogger("shipper.ignite")
+
+PATIENCE_S: Final = 5.0  # a stream that is unanswered for so long makes us ask its connection
+_TRIES: Final = 20  # with each, one more connection; a server that refuses more has another reason than a cap
+_QUESTION: Final = "/grpc.health.v1.Health/Check"  # answered by every gRPC server, if only with UNIMPLEMENTED
+
+
+class _Unanswered(Exception):
+    """The connection does not take the stream; it was not looked at."""
+
+
+@dataclass(slots=True)
+class _Trip:
+    """Which lane a request is on, for who must know after it was cut short."""
+
+    lane: Lane | None = None
+
+
+@dataclass(slots=True)
+class Wire:
+    """Requests to one server over `lanes`. With `patience_s`, a connection that leaves a request unanswered for so
+    long is asked whether it takes more.
+    """
+
+    base_url: str
+    tokens: TokenSource
+    lanes: Lanes
+    headers: Mapping[str, str] = field(repr=False)
+    patience_s: float | None = None
+
+    @asynccontextmanager
+    async def open(
+        self, path: str, message: bytes, *, deadline_s: float | None = None
+    ) -> AsyncIterator[Answer]:
+        """Send a request message. Every failure of transport or status is CallFailed, while the request is sent and
+        while the answer is read. Leaving the context cancels the call; the deadline cuts the context itself, and
+        two in a row make the connection suspect.
+        """
+        token = await self.tokens.token()  # bounded by itself, and failing with a reason of its own
+        trip = _Trip()
+        try:
+            async with asyncio.timeout(deadline_s) as scope:
+                async with self._sent(path, message, token, trip) as answer:
+                    yield answer
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            if trip.lane is not None and self.lanes.timed_out(trip.lane):
+                self._warn()
+            raise CallFailed(
+                Status(Code.DEADLINE_EXCEEDED, f"{self.base_url} did not answer within {deadline_s:g} s")
+            ) from None
+
+    @asynccontextmanager
+    async def _sent(self, path: str, message: bytes, token: str | None, trip: _Trip) -> AsyncIterator[Answer]:
+        lane, response = await self._send(path, message, token, trip)
+
+        def failing(status: Status) -> None:
+            if status.code is Code.UNAUTHENTICATED and token is not None:
+                self.tokens.refuse(token)
+
+        try:
+            async with response:
+                yield Answer(response, self.base_url, lane.heard_now, failing)
+        finally:
+            await self.lanes.release(lane, answered=True)
+
+    async def _send(self, path: str, message: bytes, token: str | None, trip: _Trip) -> tuple[Lane, Response]:
+        """The answer's headers and the lane that they came on; another lane is tried where one takes no more."""
+        for _ in range(_TRIES):
+            lane = trip.lane = self.lanes.acquire()
+            response: Response | None = None
+            try:
+                response = await self._answered(lane, self._request(path, message, token))
+            except _Unanswered:
+                continue
+            except TRANSPORT_ERRORS as error:
+                if not refused(error):
+                    raise CallFailed(status_of(error, self.base_url)) from error
+                self.lanes.full(lane.open - 1)
+            else:
+                return lane, response
+            finally:
+                if response is None:
+                    await self.lanes.release(lane, answered=False)
+        raise CallFailed(
+            Status(Code.UNAVAILABLE, f"{self.base_url} refuses the stream on each of {_TRIES} connections")
+        )
+
+    async def _answered(self, lane: Lane, request: Request) -> Response:
+        sent = self.lanes.clock()
+        coming = asyncio.ensure_future(lane.transport.execute(request))
+        patience = self.patience_s
+        try:
+            while not coming.done():
+                await asyncio.wait({coming}, timeout=patience)
+                if coming.done():
+                    break
+                takes_more = await self._takes_more(lane, sent)
+                if not takes_more and not coming.done():
+                    raise _Unanswered
+                patience = None  # this one is only quiet
+            response = coming.result()
+        finally:
+            _abandon(coming)
+        lane.answer(sent)
+        return response
+
+    # ---- whether a connection takes streams ----
+
+    async def _takes_more(self, lane: Lane, sent: float) -> bool:
+        """Whether the lane answers what is sent after `sent`; asked once for all streams that wait on it."""
+        async with lane.asking:
+            if lane.took <= sent and lane.left <= sent:
+                await self._ask(lane)
+        if lane.took > sent:
+            return True
+        if lane.heard > sent:
+            if self.lanes.cap is None or lane.answered < self.lanes.cap:
+                log.info(
+                    "a connection carries %d streams and takes no more: using further ones",
+                    lane.answered,
+                )
+            self.lanes.full(lane.answered)
+        elif not lane.retired:
+            self.lanes.suspect(lane)
+            self._warn()
+        return False
+
+    async def _ask(self, lane: Lane) -> None:
+        sent = self.lanes.clock()
+        try:
+            async with asyncio.timeout(self.patience_s):
+                response = await lane.transport.execute(self._request(_QUESTION, b"", None))
+                await response.aclose()
+        except StreamError:  # alive, but refused
+            lane.left = sent
+            lane.heard_now()
+        except TRANSPORT_ERRORS:  # the timeout among them
+            lane.left = sent
+        else:
+            lane.took = sent
+            lane.heard_now()
+
+    def _warn(self) -> None:
+        log.warning(
+            "a connection to %s answers no more (dead, or full without saying so): using a new one",
+            self.base_url,
+        )
+
+    def _request(self, path: str, message: bytes, token: str | None) -> Request:
+        headers = Headers([("user-agent", f"shipper/{__version__}")])
+        for name, value in self.headers.items():
+            headers[name] = value
+        headers["content-type"] = "application/grpc"
+        headers["te"] = "trailers"
+        headers["grpc-accept-encoding"] = "identity,gzip"
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        return Request("POST", self.base_url + path, headers, frame(message))
+
+
+def _abandon(coming: asyncio.Future[Response]) -> None:
+    """Nobody waits any more; an exception that came at the same moment counts as seen."""
+    if not coming.cancel() and not coming.cancelled():
+        coming.exception()
