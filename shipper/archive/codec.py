@@ -11,7 +11,6 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, Final
 
 import orjson
@@ -130,32 +129,33 @@ def _unpack_gzip(data: bytes, max_size: int | None) -> Iterator[bytes]:
 def encode_logs(
     identity: LogIdentity, times: Sequence[int], streams: Sequence[str | None], lines: Sequence[str | bytes]
 ) -> list[bytes]:
-    """One NDJSON line, newline included, for each record; all of one replica.
+    """One NDJSON line, newline included, for each record; see `encode_log_run`."""
+    return encode_log_run(identity, times, streams, lines).splitlines(keepends=True)
+
+
+def encode_log_run(
+    identity: LogIdentity, times: Sequence[int], streams: Sequence[str | None], lines: Sequence[str | bytes]
+) -> bytes:
+    """Records of one replica as NDJSON, end to end.
 
     The three sequences belong together by index. This is the hot path: one call of the serialiser for all
-    lines and one for all times; what they have in common is rendered once for each stream.
+    lines and one for all times; what they have in common is rendered once for each stream; and all pieces are
+    joined at once, as an object for each record would cost more than its text.
     """
-    if not lines:
-        return []
-    quoted, exact = _quote(lines)
-    middles = {stream: _middle(identity, stream) for stream in set(streams)}
-    records = list(
-        map(
-            b"".join,
-            zip(
-                repeat(b'{"timestamp_ms":'),
-                orjson.dumps(times)[1:-1].split(b","),
-                map(middles.__getitem__, streams),
-                quoted,
-                repeat(b"}\n"),
-            ),
-        )
-    )
-    if not len(records) == len(times) == len(streams) == len(lines):
+    if not len(times) == len(streams) == len(lines):
         raise ValueError(f"{len(times)} times and {len(streams)} streams for {len(lines)} lines")
+    if not lines:
+        return b""
+    quoted, exact = _quote(lines)
     for index, raw in exact.items():
-        records[index] = records[index][:-2] + b',"line_base64":"' + b64encode(raw) + b'"}\n'
-    return records
+        quoted[index] += b',"line_base64":"' + b64encode(raw) + b'"'
+    middles = {stream: _middle(identity, stream) for stream in set(streams)}
+    pieces = [b'}\n{"timestamp_ms":'] * (4 * len(lines) + 1)  # before, between and after the records
+    pieces[0], pieces[-1] = b'{"timestamp_ms":', b"}\n"
+    pieces[1::4] = orjson.dumps(times)[1:-1].split(b",")
+    pieces[2::4] = map(middles.__getitem__, streams)
+    pieces[3::4] = quoted
+    return b"".join(pieces)
 
 
 def encode_event(
