@@ -19,10 +19,10 @@ class FrameDraft:
     last_ms: int
     records: int
 
-    def add(self, chunks: list[bytes], first_ms: int, last_ms: int) -> None:
-        """One record in each chunk."""
+    def add(self, chunks: list[bytes], first_ms: int, last_ms: int, records: int | None = None) -> None:
+        """One record in each chunk, or `records` in all of them."""
         self.chunks.extend(chunks)
-        self.records += len(chunks)
+        self.records += len(chunks) if records is None else records
         self.first_ms = min(self.first_ms, first_ms)
         self.last_ms = max(self.last_ms, last_ms)
 

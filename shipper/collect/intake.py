@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from itertools import groupby
+from typing import Final, Protocol, TypeVar
 
 from shipper.archive import layout
-from shipper.archive.codec import LogIdentity, encode_gap, encode_logs
+from shipper.archive.codec import LogIdentity, encode_gap, encode_log_run
 from shipper.backoff import Backoff
 from shipper.buffer import FrameDraft, make_frames
 from shipper.errors import BufferFull, BufferUnavailable
@@ -23,6 +24,8 @@ from shipper.meter import Meter
 from shipper.model import App, Codec, CursorWrite, Frame, Gap, GapReason, Kind, Partition
 
 log = logging.getLogger("shipper.collect")
+
+T = TypeVar("T")
 
 COMMIT_EVERY_S: Final = 0.2  # with the commit itself, below the quarter of a second that a record may wait
 COMMIT_AT: Final = (
@@ -106,31 +109,39 @@ class Intake:
         cursor: Writable,
     ) -> None:
         """Log lines of one replica, with the cursor that counts them as taken."""
-        records = encode_logs(identity, times, streams, lines)
         first, last = min(times), max(times)
-        hour = layout.hour_of(first)
-        if hour == layout.hour_of(last):
-            partition = Partition(Kind.LOGS, identity.organization, identity.app, hour)
-            self._add(partition, records, first, last)
+        if layout.hour_of(first) == layout.hour_of(last):
+            self._add_logs(identity, times, streams, lines)
         else:
-            for time_ms, record in zip(times, records, strict=True):
-                hour = layout.hour_of(time_ms)
-                partition = Partition(Kind.LOGS, identity.organization, identity.app, hour)
-                self._add(partition, [record], time_ms, time_ms)
-        self.meter.count("records_received_total", len(records), Kind.LOGS.value)
+            for _, taken in groupby(range(len(times)), key=lambda index: layout.hour_of(times[index])):
+                keep = list(taken)
+                self._add_logs(identity, select(times, keep), select(streams, keep), select(lines, keep))
+        self.meter.count("records_received_total", len(times), Kind.LOGS.value)
         self.touch(cursor)
+
+    def _add_logs(
+        self,
+        identity: LogIdentity,
+        times: Sequence[int],
+        streams: Sequence[str | None],
+        lines: Sequence[str | bytes],
+    ) -> None:
+        """Lines of one hour."""
+        first, last = min(times), max(times)
+        partition = Partition(Kind.LOGS, identity.organization, identity.app, layout.hour_of(first))
+        self._add(partition, encode_log_run(identity, times, streams, lines), len(times), first, last)
 
     def take_event(self, app: App, timestamp_ms: int, record: bytes, cursor: Writable) -> None:
         """One encoded event, with the ledger that counts it as taken."""
         partition = Partition(Kind.EVENTS, app.organization, app.name, layout.hour_of(timestamp_ms))
-        self._add(partition, [record], timestamp_ms, timestamp_ms)
+        self._add(partition, record, 1, timestamp_ms, timestamp_ms)
         self.meter.count("records_received_total", 1, Kind.EVENTS.value)
         self.touch(cursor)
 
     def take_gap(self, gap: Gap) -> None:
         """A known loss: recorded, counted and said."""
         partition = Partition(Kind.GAPS, gap.app.organization, gap.app.name, layout.hour_of(gap.noticed_ms))
-        self._add(partition, [encode_gap(gap)], gap.noticed_ms, gap.noticed_ms)
+        self._add(partition, encode_gap(gap), 1, gap.noticed_ms, gap.noticed_ms)
         self.meter.count("records_received_total", 1, Kind.GAPS.value)
         self.meter.count("gaps_total", 1, gap.reason.value)
         self.gaps += 1
@@ -171,15 +182,15 @@ class Intake:
         self._pending.cursors[cursor.key] = cursor
         self._begin()
 
-    def _add(self, partition: Partition, records: list[bytes], first: int, last: int) -> None:
+    def _add(self, partition: Partition, run: bytes, records: int, first: int, last: int) -> None:
+        """Records as NDJSON, end to end."""
         pending = self._pending
         draft = pending.drafts.get(partition)
-        size = sum(map(len, records))
         if draft is None:
-            pending.drafts[partition] = FrameDraft(records, first, last, len(records))
+            pending.drafts[partition] = FrameDraft([run], first, last, records)
         else:
-            draft.add(records, first, last)
-        pending.size += size
+            draft.add([run], first, last, records)
+        pending.size += len(run)
         self._begin()
         if pending.size >= COMMIT_AT:
             self._urgent.set()
@@ -271,6 +282,6 @@ class Intake:
                 self.meter.observe("durable_seconds", max(0.0, now - frame.last_ms / 1000))
 
 
-def select(values: Sequence[str | bytes], keep: Sequence[int]) -> list[str | bytes]:
+def select(values: Sequence[T], keep: Sequence[int]) -> list[T]:
     """The values at the kept indices."""
     return [values[index] for index in keep]
