@@ -16,6 +16,10 @@ from rich.text import Text
 
 _PODS_SHOWN: Final = 6
 _FEED_LINES: Final = 9
+_FEED_LINES_LEAST: Final = 3
+_WIDE: Final = 100  # columns from which pods are shown with their names
+_NUMBERS_WIDTH: Final = 48
+_NUMBERS_HEIGHT: Final = 11
 _STATES: Final = {
     "running": ("●", "green"),
     "crashed": ("↻", "yellow"),
@@ -88,6 +92,7 @@ class LiveView:
     """A picture that is redrawn in place."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     def __enter__(self) -> Self:
@@ -103,7 +108,8 @@ class LiveView:
         self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
-        self._live.update(picture(snapshot), refresh=True)
+        frame = picture(snapshot, self._console.width, self._console.height)
+        self._live.update(frame, refresh=True)
 
 
 class PlainView:
@@ -141,13 +147,16 @@ class PlainView:
             )
 
 
-def picture(snapshot: Snapshot) -> RenderableType:
-    """The whole frame."""
+def picture(snapshot: Snapshot, width: int, height: int) -> RenderableType:
+    """The whole frame; where there is little room, pods lose their names and the feed its older lines."""
+    wide = width >= _WIDE
     body = Table.grid(padding=(0, 1), expand=True)
-    body.add_column(ratio=5)
-    body.add_column(ratio=4)
-    body.add_row(_apps(snapshot), _numbers(snapshot))
-    return Group(_headline(snapshot), body, _feed(snapshot))
+    body.add_column(ratio=1)
+    body.add_column(width=_NUMBERS_WIDTH)
+    body.add_row(_apps(snapshot, names=wide), _numbers(snapshot))
+    rows = max(_NUMBERS_HEIGHT, len(snapshot.apps) + 4)
+    lines = min(_FEED_LINES, max(_FEED_LINES_LEAST, height - rows - 4))
+    return Group(_headline(snapshot), body, _feed(snapshot, lines))
 
 
 def size(count: float) -> str:
@@ -173,24 +182,31 @@ def _headline(snapshot: Snapshot) -> RenderableType:
     )
 
 
-def _apps(snapshot: Snapshot) -> RenderableType:
+def _apps(snapshot: Snapshot, *, names: bool) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1))
     table.add_column("app", no_wrap=True)
     table.add_column("replicas", ratio=1)
     table.add_column("lines/s", justify="right", no_wrap=True)
     table.add_column("printed", justify="right", no_wrap=True)
     for app in snapshot.apps:
-        table.add_row(app.name, _pods(app.pods), f"{app.rate:,.0f}", f"{app.printed:,}")
+        table.add_row(app.name, _pods(app.pods, names=names), f"{app.rate:,.0f}", f"{app.printed:,}")
     legend = Text(" ", style="bright_black")
     for state, (sign, style) in _STATES.items():
         legend.append(sign, style=style)
         legend.append(f" {state}  ")
-    return Panel(Group(table, legend), title="Ignite (emulated)", title_align="left", border_style="blue")
+    return Panel(
+        Group(table, legend) if names else table,
+        title="Ignite (emulated)",
+        title_align="left",
+        border_style="blue",
+    )
 
 
-def _pods(pods: tuple[Pod, ...]) -> Text:
+def _pods(pods: tuple[Pod, ...], *, names: bool) -> Text:
     if not pods:
-        return Text("scaled to zero", style="bright_black italic")
+        return Text("scaled to zero" if names else "zero", style="bright_black italic")
+    if not names:
+        return Text(" ").join(Text(*_STATES[pod.state]) for pod in pods)
     text = Text()
     for pod in pods[:_PODS_SHOWN]:
         sign, style = _STATES[pod.state]
@@ -219,12 +235,14 @@ def _numbers(snapshot: Snapshot) -> RenderableType:
     return Panel(table, title=title, title_align="left", border_style="green")
 
 
-def _feed(snapshot: Snapshot) -> RenderableType:
+def _feed(snapshot: Snapshot, count: int) -> RenderableType:
     lines = [
-        Text.assemble((_clock(at), "bright_black"), "  ", (text, _mood(text)))
-        for at, text in snapshot.feed[-_FEED_LINES:]
+        Text.assemble(
+            (_clock(at), "bright_black"), "  ", (text, _mood(text)), no_wrap=True, overflow="ellipsis"
+        )
+        for at, text in snapshot.feed[-count:]
     ]
-    lines += [Text("")] * (_FEED_LINES - len(lines))
+    lines += [Text("")] * (count - len(lines))
     return Panel(Group(*lines), title="what happens", title_align="left", border_style="magenta")
 
 

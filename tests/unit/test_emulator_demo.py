@@ -42,10 +42,14 @@ def test_a_first_run_writes_into_the_directory_and_later_ones_beside_it(tmp_path
     assert demo_module.workspace(output) == output / "run-3"
 
 
+def drawn(width: int, height: int) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(picture(SNAPSHOT, width, height))
+    return console.export_text()
+
+
 def test_the_picture_shows_what_the_snapshot_says() -> None:
-    console = Console(width=110, file=io.StringIO(), record=True)
-    console.print(picture(SNAPSHOT))
-    text = console.export_text()
+    text = drawn(110, 40)
     for piece in (
         "checkout",
         "x7k2p",
@@ -57,7 +61,14 @@ def test_the_picture_shows_what_the_snapshot_says() -> None:
         "all streams cut",
     ):
         assert piece in text
-    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(("width", "height"), [(110, 40), (100, 24), (80, 24)])
+def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
+    lines = drawn(width, height).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+    assert "12,362" in "".join(lines)
 
 
 def test_plain_lines_tell_each_piece_of_news_once(capsys: pytest.CaptureFixture[str]) -> None:
