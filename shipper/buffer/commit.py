@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shipper.buffer.dropping import free_pages, make_room
+from shipper.buffer.dropping import make_room
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.losses import Loss, Routed
-from shipper.buffer.quota import PAGE_SIZE, Need, log_bytes, need_of_deletion, need_of_frames
+from shipper.buffer.quota import Need, Pages, log_bytes, need_of_deletion, need_of_frames
 from shipper.buffer.schema import DELETE_PIECES, PIECES_PER_FRAME
 from shipper.buffer.values import Committed, Dropped, WhenFull
-from shipper.buffer.writing import stage, write_rows
+from shipper.buffer.writing import Plan, row_size, stage, write_rows
 from shipper.errors import BufferFull
 from shipper.model import CursorWrite, Frame, GapReason
 
@@ -28,15 +28,17 @@ def commit(ledger: Ledger, frames: Sequence[Frame], cursors: Sequence[CursorWrit
         return Committed(())
     sweep(ledger)
     ledger.cursors.measure()
-    cursor_need = ledger.cursors.need(cursors, ledger.database.pages()[0])
+    cursor_need = ledger.cursors.need(cursors, ledger.pages())
     taken, losses = _what_fits(ledger, frames, cursor_need)
     now_ms = ledger.now_ms()
     gaps = ledger.gaps(losses, GapReason.BUFFER_FULL, _TOO_LARGE)
     routed = [*(one for _, one in taken), *ledger.gap_frames(gaps)]
-    dropped = _ensure_room(ledger, routed, cursor_need)
     plan = ledger.plan(routed, now_ms)
-    page_count, _ = ledger.database.pages()
-    need = plan.need(page_count).plus(cursor_need)
+    dropped = _ensure_room(ledger, plan, cursor_need)
+    if dropped:
+        plan = ledger.plan(routed, now_ms)  # the numbers went to gap records
+    pages = ledger.pages()
+    need = plan.need(pages).plus(cursor_need)
     if log_bytes(need.dirty) <= ledger.database.quota.wal_size:
         with ledger.database.transaction(need):
             ledger.write(plan)
@@ -44,8 +46,7 @@ def commit(ledger: Ledger, frames: Sequence[Frame], cursors: Sequence[CursorWrit
     else:
         ledger.staged = True
         stage(ledger.database, plan)
-        rows = need_of_frames([0] * len(plan.rows), len(plan.rows), page_count)
-        with ledger.database.transaction(rows.plus(cursor_need)):
+        with ledger.database.transaction(plan.need_of_rows(pages).plus(cursor_need)):
             write_rows(ledger.database, plan)
             change = ledger.cursors.write(cursors, now_ms)
         ledger.staged = False
@@ -68,7 +69,7 @@ def sweep(ledger: Ledger) -> None:
         )
         if not found:
             break
-        need = need_of_deletion(len(found), sum(size for _, size in found), database.pages()[0])
+        need = need_of_deletion(len(found), sum(size for _, size in found), database.pages())
         with database.transaction(need):
             database.run(DELETE_PIECES, (first, found[-1][0]))
     ledger.staged = False
@@ -81,10 +82,9 @@ def _what_fits(
     every = enumerate(frames)
     routed = [(index, Routed(frame, ledger.slots.takers(frame.partition.kind))) for index, frame in every]
     taken = [(index, one) for index, one in routed if one.bits]
-    beside = ledger.cursors.stored * 2 + cursor_need.new * PAGE_SIZE
-    limit = ledger.database.quota.largest_commit - beside
+    room = ledger.database.quota.room_when_empty(ledger.cursors.stored) - cursor_need.new
     losses: list[Loss] = []
-    while taken and sum(len(one.frame.data) for _, one in taken) > limit:
+    while taken and need_of_routed([one for _, one in taken]).new > room:
         largest = max(taken, key=lambda pair: len(pair[1].frame.data))
         taken.remove(largest)
         frame, bits = largest[1].frame, largest[1].bits
@@ -92,16 +92,25 @@ def _what_fits(
     return taken, losses
 
 
-def _ensure_room(ledger: Ledger, routed: Sequence[Routed], cursor_need: Need) -> tuple[Dropped, ...]:
-    sizes = [len(one.frame.data) for one in routed]
-    partitions = len({one.frame.partition for one in routed})
-    new = need_of_frames(sizes, partitions, 0).new + cursor_need.new
+def need_of_routed(routed: Sequence[Routed]) -> Need:
+    """Upper bounds for frames in an empty buffer."""
+    partitions = {one.frame.partition for one in routed}
+    names = sum(map(row_size, partitions))
+    return need_of_frames([len(one.frame.data) for one in routed], len(partitions), names, Pages(0, 0))
+
+
+def _ensure_room(ledger: Ledger, plan: Plan, cursor_need: Need) -> tuple[Dropped, ...]:
+    pages = ledger.pages()
+    quota = ledger.database.quota
+    new = plan.need(pages).new + cursor_need.new
     dropped: tuple[Dropped, ...] = ()
-    if ledger.when_full is WhenFull.DROP_OLDEST:
+    if ledger.when_full is WhenFull.DROP_OLDEST and quota.room(pages) < new:
         dropped = make_room(ledger, new)
-    if free_pages(ledger) < new:
+        pages = ledger.pages()
+    if quota.room(pages) < new:
+        size = sum(row.size for row in plan.rows)
         raise BufferFull(
-            f"the buffer is full: {sum(sizes)} bytes do not fit beside what no sink has taken yet, within a "
-            f"max_size of {ledger.database.quota.max_size} bytes"
+            f"the buffer is full: {size} bytes do not fit beside what no sink has taken yet, within a max_size of "
+            f"{quota.max_size} bytes"
         )
     return dropped

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shipper.buffer.database import Database, stored_text
-from shipper.buffer.quota import Need, need_of_cursors
+from shipper.buffer.quota import Need, Pages, need_of_cursors
 from shipper.buffer.schema import text_bytes
 from shipper.model import CursorWrite, StoredCursor
 
 _NONE: Final = sys.maxsize  # the lowest segment of a cursor that has none
-_SLACK: Final = 1024 * 1024
+_SLACK: Final = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -51,13 +51,13 @@ class CursorTable:
                 by_id[cursor_id].lowest = lowest
         self._measured = self.stored = self._measure()
 
-    def need(self, writes: Sequence[CursorWrite], page_count: int) -> Need:
+    def need(self, writes: Sequence[CursorWrite], pages: Pages) -> Need:
         """Upper bounds for writing them."""
         if not writes:
             return Need(0, 0)
         sizes = [2 * len(write.key) + len(write.state) for write in writes]
         sizes += [len(data) for write in writes for _, data in write.segments]
-        return need_of_cursors(sizes, self.stored, page_count)
+        return need_of_cursors(sizes, self.stored, pages)
 
     def write(self, writes: Sequence[CursorWrite], now_ms: int) -> Change:
         """Within a transaction. A key that comes twice is written twice, in order."""
@@ -80,7 +80,7 @@ class CursorTable:
 
     def measure(self) -> None:
         """Before a transaction: correct the sum of what is stored, if it has grown much."""
-        if self.stored > 2 * self._measured + _SLACK:
+        if self.stored > self._measured + self._measured // 4 + _SLACK:
             self._measured = self.stored = self._measure()
 
     def read(self) -> list[StoredCursor]:

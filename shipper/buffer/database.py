@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from shipper.buffer.quota import PAGE_SIZE, Need, Quota, log_bytes
+from shipper.buffer.quota import PAGE_SIZE, Need, Pages, Quota, log_bytes, need_of_vacuum
 from shipper.buffer.schema import TABLES, VERSION
 from shipper.errors import BufferFull, BufferUnavailable
 
@@ -160,13 +160,7 @@ class Database:
     @contextmanager
     def transaction(self, need: Need) -> Iterator[None]:
         """All of it or nothing, durable when the block has ended."""
-        if self.log_size + log_bytes(need.dirty) > self.quota.wal_size:
-            self.checkpoint()
-            if log_bytes(need.dirty) > self.quota.wal_size:
-                raise BufferFull(
-                    f"a transaction of {need.dirty} pages does not fit into {self.quota.wal_size} bytes of log; "
-                    "the buffer needs a larger max_size"
-                )
+        self._make_room_in_log(need)
         self.run("BEGIN IMMEDIATE")
         try:
             yield
@@ -178,6 +172,24 @@ class Database:
             raise
         if self.log_size > self.quota.checkpoint_at:
             self._checkpoint_late()
+
+    def vacuum(self, pages: int) -> None:
+        """Give free pages back to the disk, in a transaction of its own."""
+        self._make_room_in_log(need_of_vacuum(pages))
+        with self._mapped():
+            # execute() would take one step of this statement, which is one page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+        self.checkpoint()  # only this cuts the file
+
+    def _make_room_in_log(self, need: Need) -> None:
+        if self.log_size + log_bytes(need.dirty) <= self.quota.wal_size:
+            return
+        self.checkpoint()
+        if log_bytes(need.dirty) > self.quota.wal_size:
+            raise BufferFull(
+                f"a transaction of {need.dirty} pages does not fit into {self.quota.wal_size} bytes of log; "
+                "the buffer needs a larger max_size"
+            )
 
     def checkpoint(self) -> None:
         """Move the log's content into the database and give the log's disk back."""
@@ -206,11 +218,11 @@ class Database:
         except OSError:
             return 0
 
-    def pages(self) -> tuple[int, int]:
-        """Pages of the database, and how many of them are free."""
+    def pages(self) -> Pages:
+        """The size of the database, without the number of its frames."""
         ((count,),) = self.rows("PRAGMA page_count")
         ((free,),) = self.rows("PRAGMA freelist_count")
-        return count, free
+        return Pages(count, free)
 
     # ---- errors ----
 

@@ -24,24 +24,16 @@ _DROPPED = Why(GapReason.BUFFER_FULL, "dropped to make room in a full buffer", "
 _SURPLUS = 16  # a sixteenth of the buffer is made free at once
 
 
-def free_pages(ledger: Ledger) -> int:
-    """Pages that commits may still fill."""
-    count, free = ledger.database.pages()
-    quota = ledger.database.quota
-    return quota.max_pages - quota.reserve_pages - (count - free)
-
-
 def make_room(ledger: Ledger, pages: int) -> tuple[Dropped, ...]:
-    """Give up frames until so many pages are free, or there is nothing left."""
-    if free_pages(ledger) >= pages:
-        return ()
-    goal = pages + ledger.database.quota.max_pages // _SURPLUS
+    """Give up frames until commits may fill so many pages, or there is nothing left."""
+    quota = ledger.database.quota
+    goal = pages + quota.max_pages // _SURPLUS
     dropped: list[Dropped] = []
     for rows, batches in _victims(ledger):
         dropped += give_up(ledger, rows, _DROPPED, batches=batches)
         while collect_garbage(ledger):
             pass
-        if free_pages(ledger) >= goal:
+        if quota.room(ledger.pages()) >= goal:
             break
     return tuple(dropped)
 

@@ -21,7 +21,7 @@ from shipper.buffer.ledger import Ledger
 from shipper.buffer.loading import Setup, load
 from shipper.buffer.lock import Lock
 from shipper.buffer.notes import Notes
-from shipper.buffer.quota import PAGE_SIZE, Quota, need_of_vacuum
+from shipper.buffer.quota import PAGE_SIZE, Quota
 from shipper.buffer.salvage import Salvage, Saved, nothing_saved
 from shipper.buffer.values import BufferStats, Recovery
 from shipper.errors import BufferError, BufferFull, BufferUnavailable
@@ -121,12 +121,11 @@ class Engine:
             return
         step = self._vacuum_step(ledger)
         if step:
-            with ledger.database.transaction(need_of_vacuum(step)):
-                ledger.database.run(f"PRAGMA incremental_vacuum({step})")
+            ledger.database.vacuum(step)
 
     def _vacuum_step(self, ledger: Ledger) -> int:
         try:
-            return self._quota.vacuum_step(*ledger.database.pages())
+            return self._quota.vacuum_step(ledger.database.pages())
         except (Damaged, BufferError):
             return 0
 
@@ -145,8 +144,7 @@ class Engine:
     def _measure(self) -> None:
         with suppress(Damaged, BufferError):
             if self._ledger is not None:
-                count, free = self._ledger.database.pages()
-                self._used = (count - free) * PAGE_SIZE
+                self._used = self._ledger.database.pages().used * PAGE_SIZE
 
     # ---- opening and recovering ----
 

@@ -52,7 +52,7 @@ def give_up(
     losses = [loss for loss in (loss_of(ledger, row) for row in rows) if loss.bits]
     gaps = ledger.gaps(losses, why.reason, why.detail)
     plan = ledger.plan(ledger.gap_frames(gaps), ledger.now_ms())
-    need = ledger.deletion_need(now).plus(plan.need(ledger.database.pages()[0]))
+    need = ledger.deletion_need(now).plus(plan.need(ledger.pages()))
     for _ in (*batches, *successors):
         need = need.plus(BATCH_NEED)
     with ledger.database.transaction(need):

@@ -99,6 +99,11 @@ class Index:
         """The partition of a row."""
         return self._partitions[partition_id]
 
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return self._frames
+
     def live(self, partition_id: int) -> int:
         """How many frames the partition has."""
         return self._live.get(partition_id, 0)

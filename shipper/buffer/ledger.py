@@ -12,7 +12,7 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shipper.archive.layout import batch_name
 from shipper.buffer.cursors import CursorTable
@@ -20,7 +20,7 @@ from shipper.buffer.database import Damaged, Database
 from shipper.buffer.index import FrameRow, Index, Open, Sealed
 from shipper.buffer.losses import Loss, Routed, by_partition, gaps_of, routed_gaps
 from shipper.buffer.notes import Notes
-from shipper.buffer.quota import Need, need_of_deletion
+from shipper.buffer.quota import Need, Pages, need_of_deletion
 from shipper.buffer.schema import (
     DELETE_BATCH,
     DELETE_FRAME,
@@ -71,6 +71,10 @@ class Ledger:
     def now_ms(self) -> int:
         """Wall time."""
         return int(self.clock() * 1000)
+
+    def pages(self) -> Pages:
+        """How large the file's content is."""
+        return replace(self.database.pages(), frames=self.index.frames)
 
     # ---- inserting ----
 
@@ -123,7 +127,7 @@ class Ledger:
 
     def deletion_need(self, rows: Sequence[FrameRow]) -> Need:
         """Upper bounds for deleting frames."""
-        return need_of_deletion(len(rows), sum(row.size for row in rows), self.database.pages()[0])
+        return need_of_deletion(len(rows), sum(row.size for row in rows), self.pages())
 
     def delete(
         self, rows: Sequence[FrameRow], batches: Sequence[Sealed] = (), keep: Iterable[int] = ()

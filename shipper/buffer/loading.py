@@ -193,7 +193,7 @@ def _record_losses(ledger: Ledger) -> None:
         )
     plan = ledger.plan(ledger.gap_frames(gaps), now_ms)
     try:
-        with ledger.database.transaction(plan.need(ledger.database.pages()[0]).plus(Need(2, 64))):
+        with ledger.database.transaction(plan.need(ledger.pages()).plus(Need(2, 64))):
             ledger.write(plan)
             ledger.database.run("DELETE FROM losses")
     except BufferFull as error:

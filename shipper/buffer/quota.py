@@ -27,8 +27,8 @@ _LOGGED_PAGE: Final = PAGE_SIZE + 24  # https://www.sqlite.org/fileformat2.html#
 _PER_MAP_PAGE: Final = PAGE_SIZE // 5  # https://www.sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages
 _PER_TRUNK_PAGE: Final = PAGE_SIZE // 4 - 8
 _INLINE: Final = PAGE_SIZE - 64  # what is smaller shares pages with its neighbours
+_INDEX_ENTRY: Final = 24
 _FRAME_ROW: Final = 160  # with its index entry
-_PARTITION_ROW: Final = 300
 _CURSOR_ROW: Final = 64  # beside its key and bytes
 _FIXED: Final = 32  # page 1, the sequence table, roots and inner pages of each tree
 
@@ -46,6 +46,20 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """How large the database is: its pages, how many of them are free, and the frames it holds."""
+
+    count: int
+    free: int
+    frames: int = 0
+
+    @property
+    def used(self) -> int:
+        """Pages with content."""
+        return self.count - self.free
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """The shares of `max_size`. It is a bound for the disk, so it is never met exactly."""
 
@@ -58,7 +72,7 @@ class Quota:
     @property
     def wal_size(self) -> int:
         """The most that the write-ahead log takes on disk."""
-        return min(max(self.max_size // 4, 4 * _MIB), 32 * _MIB)
+        return min(max(self.max_size // 4, 6 * _MIB), 32 * _MIB)
 
     @property
     def max_pages(self) -> int:
@@ -72,9 +86,7 @@ class Quota:
 
     @property
     def checkpoint_at(self) -> int:
-        """The size of the log from which it is emptied: rarely enough that pages changed often are written
-        once.
-        """
+        """The size of the log from which it is emptied: rarely, so that a page changed often is moved once."""
         return min(self.wal_size // 2, 8 * _MIB)
 
     @property
@@ -84,9 +96,8 @@ class Quota:
 
     @property
     def largest_commit(self) -> int:
-        """Bytes of frames that fit into an empty buffer in one commit."""
-        usable = self.max_pages - self.reserve_pages - _FIXED
-        return (usable - usable // _PER_MAP_PAGE - 64) * (PAGE_SIZE - 4) * 15 // 16
+        """Bytes that a few frames may have which are committed to an empty buffer with cursors of little size."""
+        return self.room_when_empty(0) * (PAGE_SIZE - 4) * 15 // 16
 
     @property
     def stage_pages(self) -> int:
@@ -97,15 +108,22 @@ class Quota:
         """How many frames one transaction may delete: each may change pages of three trees."""
         return max(8, (self.wal_pages // 2 - 2 * _FIXED) // 4)
 
-    def vacuum_step(self, page_count: int, free: int) -> int:
-        """How many pages to give back to the disk now: after an outage the file should not stay as large as
-        it was.
+    def room(self, pages: Pages) -> int:
+        """Pages that commits may still fill."""
+        return self.max_pages - self.reserve_pages - pages.used
+
+    def room_when_empty(self, stored: int) -> int:
+        """The same when all frames are gone and cursors of so many bytes remain."""
+        return self.max_pages - self.reserve_pages - 2 * _FIXED - 3 * stored // PAGE_SIZE
+
+    def vacuum_step(self, pages: Pages) -> int:
+        """How many pages to give back to the disk now, so that a file shrinks after an outage.
 
         Giving back moves pages, so a file that is only somewhat empty is left alone.
         """
-        wanted = free > 32 * _MIB // PAGE_SIZE and free > page_count // 2
-        over = page_count > self.max_pages and free > 0
-        return min(free, self.wal_pages // 8) if wanted or over else 0
+        wanted = pages.free > 32 * _MIB // PAGE_SIZE and pages.free > pages.count // 2
+        over = pages.count > self.max_pages and pages.free > 0
+        return min(pages.free, self.wal_pages // 8) if wanted or over else 0
 
 
 def log_bytes(pages: int) -> int:
@@ -127,24 +145,29 @@ def piece_sizes(size: int) -> list[int]:
     return [min(PIECE_SIZE, size - at) for at in range(0, size, PIECE_SIZE)]
 
 
-def need_of_frames(sizes: Sequence[int], partitions: int, page_count: int) -> Need:
-    """For frames of these sizes, of which there are rows in so many partitions."""
+def need_of_frames(sizes: Sequence[int], partitions: int, names: int, pages: Pages) -> Need:
+    """For frames of these sizes in so many partitions, and new partitions with `names` bytes of names and more.
+
+    Rows are appended, but for the index by partition: there each partition may be on a page of its own.
+    """
     blobs = pages_for([piece for size in sizes for piece in piece_sizes(size)])
-    rows = -(-2 * (len(sizes) * _FRAME_ROW + partitions * _PARTITION_ROW) // PAGE_SIZE) + 4
-    return Need(blobs + rows, with_maps(blobs + rows, page_count) + min(2 * partitions, page_count))
+    rows = -(-2 * (len(sizes) * _FRAME_ROW + names) // PAGE_SIZE) + 4
+    touched = min(partitions, 3 * _INDEX_ENTRY * pages.frames // PAGE_SIZE + 4)
+    return Need(blobs + rows, _with_maps(blobs + rows, pages) + touched)
 
 
-def need_of_cursors(sizes: Sequence[int], stored: int, page_count: int) -> Need:
+def need_of_cursors(sizes: Sequence[int], stored: int, pages: Pages) -> Need:
     """For cursor rows of these sizes, where `stored` bytes of cursors are in the file already."""
     new = pages_for(sizes) + -(-2 * _CURSOR_ROW * len(sizes) // PAGE_SIZE)
-    touched = min(2 * len(sizes), 4 * stored // PAGE_SIZE + 8)
-    return Need(new, with_maps(new, page_count) + touched)
+    touched = min(2 * len(sizes), 3 * stored // PAGE_SIZE + 8)
+    return Need(new, _with_maps(new, pages) + touched)
 
 
-def need_of_deletion(frames: int, size: int, page_count: int) -> Need:
+def need_of_deletion(frames: int, size: int, pages: Pages) -> Need:
     """For frames of `size` bytes in all. The freed pages themselves are not logged, only the lists of them."""
-    pages = size // (PAGE_SIZE - 4) + frames
-    return Need(4, min(4 * frames, page_count) + with_maps(0, page_count) + pages // _PER_TRUNK_PAGE)
+    freed = size // (PAGE_SIZE - 4) + frames
+    maps = min(freed, pages.count // _PER_MAP_PAGE + 2)
+    return Need(4, min(4 * frames, pages.count) + maps + freed // _PER_TRUNK_PAGE + 2 + _FIXED)
 
 
 def need_of_vacuum(pages: int) -> Need:
@@ -152,9 +175,9 @@ def need_of_vacuum(pages: int) -> Need:
     return Need(0, 3 * pages + _FIXED)
 
 
-def with_maps(new: int, page_count: int) -> int:
+def _with_maps(new: int, pages: Pages) -> int:
     """Pages logged for so many new pages: themselves, what maps them and the list of free pages they are
     taken from.
     """
-    maps = min(new, page_count // _PER_MAP_PAGE + new // _PER_MAP_PAGE + 2)
+    maps = min(new, pages.count // _PER_MAP_PAGE + new // _PER_MAP_PAGE + 2)
     return new + maps + new // _PER_TRUNK_PAGE + 2 + _FIXED

@@ -21,7 +21,7 @@ from shipper.buffer.database import Damaged, Database, stored_text
 from shipper.buffer.index import FrameRow
 from shipper.buffer.loading import loss_values, partition_of
 from shipper.buffer.losses import Loss, gaps_of
-from shipper.buffer.quota import Need, need_of_frames, pages_for
+from shipper.buffer.quota import Need, pages_for
 from shipper.buffer.reading import checked
 from shipper.buffer.schema import (
     BATCH_COLUMNS,
@@ -98,7 +98,7 @@ class Salvage:
             if not isinstance(state, bytes) or not isinstance(updated_ms, int):
                 self.source.torn.add("cursors")
                 continue
-            with self.target.transaction(table.need([write], self.target.pages()[0])):
+            with self.target.transaction(table.need([write], self.target.pages())):
                 change = table.write([write], updated_ms)
             table.took(change)
             self.saved.cursors += 1
@@ -168,17 +168,15 @@ class Salvage:
         plan, self._plan, self._pages = self._plan, Plan(), 0
         if not plan.rows:
             return
-        page_count, free = self.target.pages()
-        quota = self.target.quota
-        rows = need_of_frames([0] * len(plan.rows), len(plan.rows), page_count)
-        if plan.need(page_count).new + rows.new > quota.max_pages - quota.reserve_pages - page_count + free:
+        pages = replace(self.target.pages(), frames=self.saved.frames)
+        if plan.need(pages).new > self.target.quota.room(pages):
             self._written -= plan.partitions.keys()
             for row in plan.rows:
                 partition = self._partitions[row.partition_id]
                 self._losses.append(Loss(partition, 0, row.records, row.first_ms, row.last_ms))
             return
         stage(self.target, plan)
-        with self.target.transaction(rows):
+        with self.target.transaction(plan.need_of_rows(pages)):
             write_rows(self.target, plan)
         self.saved.frames += len(plan.rows)
         self.saved.records += sum(row.records for row in plan.rows)

@@ -96,7 +96,7 @@ def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
     """
     slot = ledger.slots.named(sealed.batch.sink)
     database = ledger.database
-    need = BATCH_NEED.plus(plan.need(database.pages()[0])) if plan.rows else BATCH_NEED
+    need = BATCH_NEED.plus(plan.need(ledger.pages())) if plan.rows else BATCH_NEED
     keep = [row.partition_id for row in plan.rows]
     free: list[FrameRow] = []
     at_once = sealed.frames <= database.quota.rows_per_deletion()

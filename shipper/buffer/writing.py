@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shipper.buffer.database import Damaged, Database, Row
 from shipper.buffer.index import FrameRow
-from shipper.buffer.quota import Need, need_of_frames, pages_for
+from shipper.buffer.quota import Need, Pages, need_of_frames, pages_for
 from shipper.buffer.schema import (
     INSERT_FRAME,
     INSERT_PARTITION,
@@ -29,10 +29,19 @@ class Plan:
     data: list[bytes] = field(default_factory=list)
     partitions: dict[int, Partition] = field(default_factory=dict)
 
-    def need(self, page_count: int) -> Need:
+    def need(self, pages: Pages) -> Need:
         """Upper bounds for writing it."""
         touched = len({row.partition_id for row in self.rows})
-        return need_of_frames([row.size for row in self.rows], touched, page_count)
+        return need_of_frames([row.size for row in self.rows], touched, self.names, pages)
+
+    def need_of_rows(self, pages: Pages) -> Need:
+        """Upper bounds for writing all but the bytes."""
+        return need_of_frames([0] * len(self.rows), len(self.rows), self.names, pages)
+
+    @property
+    def names(self) -> int:
+        """Bytes of new partitions' rows, at most."""
+        return sum(map(row_size, self.partitions.values()))
 
 
 def write_pieces(database: Database, rows: Iterable[Piece]) -> None:
@@ -54,7 +63,7 @@ def stage(database: Database, plan: Plan) -> None:
     """Insert the bytes of all frames, a bounded number of pages in each transaction."""
     for portion in _portions(plan, database.quota.stage_pages):
         sizes = [len(data) for _, data in portion]
-        with database.transaction(need_of_frames(sizes, 0, database.pages()[0])):
+        with database.transaction(need_of_frames(sizes, 0, 0, database.pages())):
             write_pieces(database, portion)
 
 
@@ -70,6 +79,11 @@ def _portions(plan: Plan, pages: int) -> Iterator[list[Piece]]:
         used += size
     if portion:
         yield portion
+
+
+def row_size(partition: Partition) -> int:
+    """Bytes of a partition's row, at most."""
+    return 64 + 4 * (len(partition.organization) + len(partition.app))
 
 
 def pieces(plan: Plan) -> Iterator[tuple[int, memoryview]]:
