@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -65,27 +65,23 @@ class _Trust:
 def _transports(endpoint: Endpoint, trust: _Trust, name: str | None) -> Callable[[], Transport]:
     if name is None:
         return lambda: _transport(endpoint, trust)
-    if _is_ip(endpoint.host):
-        return lambda: _transport(endpoint, trust, {name: [endpoint.host]})
-    return lambda: Tunnel(endpoint.host, lambda addresses: _transport(endpoint, trust, {name: addresses}))
+    return lambda: Tunnel(endpoint.host, endpoint.port, lambda proxy: _transport(endpoint, trust, proxy))
 
 
-def _transport(
-    endpoint: Endpoint, trust: _Trust, addresses: dict[str, Sequence[str]] | None = None
-) -> HTTPTransport:
+def _transport(endpoint: Endpoint, trust: _Trust, proxy: str | None = None) -> HTTPTransport:
     return HTTPTransport(
         http_version=HTTPVersion.HTTP2,
         tls_ca_cert=trust.authorities,
         tls_include_system_certs=endpoint.tls and trust.authorities is None,
         tls_cert=trust.certificate,
         tls_key=trust.key,
+        proxy=proxy,
         connect_timeout=CONNECT_TIMEOUT_S,
         tcp_keepalive_interval=KEEPALIVE_S,
         enable_gzip=False,  # messages are compressed one by one, and bodies never
         enable_brotli=False,
         enable_zstd=False,
         use_system_dns=True,
-        dns_overrides=addresses,
         follow_redirects=False,
         enable_otel=False,
     )

@@ -1,46 +1,79 @@
-"""A transport that connects to one host and shows another's name: `ignite.tls.server_name` with a host name.
+"""A transport that connects to one host and shows another's name: `ignite.tls.server_name`.
 
-The name that a certificate must carry is the URL's host, and addresses are given beside it. So the real host is
-resolved here, again with each request, as the transport would have done.
+The HTTP client takes the name that a certificate must carry from the URL and has no other place for it. So the URL has
+that name, and the client reaches it through an HTTP proxy (CONNECT, RFC 9110 section 9.3.6) of our own on loopback, which
+leads to the real host and nowhere else. TLS goes through it end to end; the relay sees ciphertext.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from pyqwest import Request, Response
 
 from shipper.ignite.lanes import Transport
 
+_PIECE: Final = 256 * 1024
+_CONNECT_TIMEOUT_S: Final = 10.0
+
 
 @dataclass(slots=True)
 class Tunnel:
-    """`make` makes a transport to given addresses. An address that stays keeps its transport; one that changes gets
-    a new one, while streams on the old one go on until they end.
-    """
+    """`make` makes a transport that uses the proxy at a URL. The relay starts with the first request."""
 
     host: str
-    make: Callable[[Sequence[str]], Transport]
-    _addresses: Sequence[str] = ()
-    _made: list[Transport] = field(default_factory=list)
+    port: int
+    make: Callable[[str], Transport]
+    _relay: asyncio.Server | None = None
+    _transport: Transport | None = None
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def execute(self, request: Request, /) -> Response:
-        """Resolve, then send. Raises OSError where the host has no address."""
-        found = await asyncio.get_running_loop().getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
-        addresses = sorted({str(entry[4][0]) for entry in found})
-        if addresses != self._addresses:
-            self._addresses = addresses
-            self._made.append(self.make(addresses))
-        return await self._made[-1].execute(request)
+        """Send a request through the relay."""
+        async with self._starting:
+            if self._transport is None:
+                self._relay = await asyncio.start_server(self._lead, "127.0.0.1", 0)
+                port = self._relay.sockets[0].getsockname()[1]
+                self._transport = self.make(f"http://127.0.0.1:{port}")
+        return await self._transport.execute(request)
 
     async def aclose(self) -> None:
         """Close everything that was opened."""
-        made, self._made = self._made, []
-        self._addresses = ()
-        for transport in made:
+        transport, self._transport = self._transport, None
+        relay, self._relay = self._relay, None
+        if transport is not None:
             with suppress(Exception):
                 await transport.aclose()
+        if relay is not None:
+            relay.close()
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the client: open the real one, whatever host it asks for, and pass bytes on."""
+        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            await reader.readuntil(b"\r\n\r\n")
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
+            except (OSError, TimeoutError):
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+                await writer.drain()
+            else:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                try:
+                    await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+                finally:
+                    far_writer.close()
+        writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the one side ends; then the other is told so."""
+    while data := await reader.read(_PIECE):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
