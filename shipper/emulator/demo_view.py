@@ -152,7 +152,7 @@ def picture(snapshot: Snapshot, width: int, height: int) -> RenderableType:
     wide = width >= _WIDE
     body = Table.grid(padding=(0, 1), expand=True)
     body.add_column(ratio=1)
-    body.add_column(width=_NUMBERS_WIDTH)
+    body.add_column(width=_NUMBERS_WIDTH if wide else _NUMBERS_WIDTH - 4)
     body.add_row(_apps(snapshot, names=wide), _numbers(snapshot))
     rows = max(_NUMBERS_HEIGHT, len(snapshot.apps) + 4)
     lines = min(_FEED_LINES, max(_FEED_LINES_LEAST, height - rows - 4))
@@ -185,11 +185,13 @@ def _headline(snapshot: Snapshot) -> RenderableType:
 def _apps(snapshot: Snapshot, *, names: bool) -> RenderableType:
     table = Table(box=None, expand=True, padding=(0, 1))
     table.add_column("app", no_wrap=True)
-    table.add_column("replicas", ratio=1)
+    table.add_column("replicas" if names else "pods", ratio=1, min_width=5)
     table.add_column("lines/s", justify="right", no_wrap=True)
-    table.add_column("printed", justify="right", no_wrap=True)
+    if names:
+        table.add_column("printed", justify="right", no_wrap=True)
     for app in snapshot.apps:
-        table.add_row(app.name, _pods(app.pods, names=names), f"{app.rate:,.0f}", f"{app.printed:,}")
+        cells = [f"{app.rate:,.0f}", f"{app.printed:,}"]
+        table.add_row(app.name, _pods(app.pods, names=names), *(cells if names else cells[:1]))
     legend = Text(" ", style="bright_black")
     for state, (sign, style) in _STATES.items():
         legend.append(sign, style=style)
@@ -218,7 +220,7 @@ def _pods(pods: tuple[Pod, ...], *, names: bool) -> Text:
 
 
 def _numbers(snapshot: Snapshot) -> RenderableType:
-    table = Table.grid(padding=(0, 2), expand=True)
+    table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True, style="bright_black")

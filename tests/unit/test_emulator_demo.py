@@ -69,6 +69,7 @@ def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
     assert max(map(len, lines)) <= width
     assert len(lines) <= height
     assert "12,362" in "".join(lines)
+    assert any("checkout" in line and "●" in line for line in lines)
 
 
 def test_plain_lines_tell_each_piece_of_news_once(capsys: pytest.CaptureFixture[str]) -> None:
