@@ -16,7 +16,7 @@ from shipper.buffer.quota import Need, Pages, log_bytes, need_of_deletion, need_
 from shipper.buffer.schema import DELETE_PIECES, PIECES_PER_FRAME
 from shipper.buffer.values import Committed, Dropped, WhenFull
 from shipper.buffer.writing import Plan, row_size, stage, write_rows
-from shipper.errors import BufferFull
+from shipper.errors import BufferFull, BufferUnavailable
 from shipper.model import CursorWrite, Frame, GapReason
 
 _TOO_LARGE = "larger than the whole buffer: raise buffer.max_size"
@@ -92,25 +92,32 @@ def _what_fits(
     return taken, losses
 
 
-def need_of_routed(routed: Sequence[Routed]) -> Need:
-    """Upper bounds for frames in an empty buffer."""
-    partitions = {one.frame.partition for one in routed}
-    names = sum(map(row_size, partitions))
-    return need_of_frames([len(one.frame.data) for one in routed], len(partitions), names, Pages(0, 0))
-
-
 def _ensure_room(ledger: Ledger, plan: Plan, cursor_need: Need) -> tuple[Dropped, ...]:
-    pages = ledger.pages()
+    """Make sure, by dropping frames if that is wanted, that the commit fits into the quota and onto the disk."""
     quota = ledger.database.quota
-    new = plan.need(pages).new + cursor_need.new
+    need = plan.need(ledger.pages()).plus(cursor_need)
     dropped: tuple[Dropped, ...] = ()
-    if ledger.when_full is WhenFull.DROP_OLDEST and quota.room(pages) < new:
-        dropped = make_room(ledger, new)
-        pages = ledger.pages()
-    if quota.room(pages) < new:
+    if ledger.when_full is WhenFull.DROP_OLDEST:
+        dropped = make_room(ledger, need)
+    if quota.room(ledger.pages()) < need.new:
         size = sum(row.size for row in plan.rows)
         raise BufferFull(
             f"the buffer is full: {size} bytes do not fit beside what no sink has taken yet, within a max_size of "
             f"{quota.max_size} bytes"
         )
+    if ledger.database.disk_shortage(need) > 0:
+        ledger.database.relieve_disk(need)
+    shortage = ledger.database.disk_shortage(need)
+    if shortage > 0:
+        raise BufferUnavailable(
+            f"the disk of {ledger.database.path.parent} is full before the buffer's max_size of {quota.max_size} bytes "
+            f"is reached: free some space on its disk, at least {shortage} bytes, or lower buffer.max_size"
+        )
     return dropped
+
+
+def need_of_routed(routed: Sequence[Routed]) -> Need:
+    """Upper bounds for frames in an empty buffer."""
+    partitions = {one.frame.partition for one in routed}
+    names = sum(map(row_size, partitions))
+    return need_of_frames([len(one.frame.data) for one in routed], len(partitions), names, Pages(0, 0))

@@ -5,6 +5,7 @@ This is the only module that imports sqlite3. An instance belongs to one thread.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from shipper.buffer.quota import PAGE_SIZE, Need, Pages, Quota, log_bytes, need_of_vacuum
+from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Need, Pages, Quota, log_bytes, need_of_vacuum
 from shipper.buffer.schema import TABLES, VERSION
 from shipper.errors import BufferFull, BufferUnavailable
 
@@ -21,6 +22,7 @@ Row = tuple[Any, ...]
 
 log = logging.getLogger("shipper.buffer")
 
+_FORBIDDEN: Final = (errno.EPERM, errno.EACCES, errno.EROFS)
 _CHECK_UP_TO: Final = 1024**3  # bytes; a larger file would hold up the start for longer than damage is likely
 
 
@@ -63,6 +65,8 @@ class Database:
     @classmethod
     def open(cls, path: Path, quota: Quota) -> Database:
         """An existing file. It is checked if its last user did not close it (then its log is still there)."""
+        if not os.access(path, os.R_OK | os.W_OK):  # SQLite would open it read-only
+            raise cannot(path.parent, PermissionError(errno.EACCES, "Permission denied", path.name))
         unclean = path.with_name(path.name + "-wal").exists()
         database = cls._connect(path, quota)
         try:
@@ -182,7 +186,8 @@ class Database:
         self.checkpoint()  # only this cuts the file
 
     def _make_room_in_log(self, need: Need) -> None:
-        if self.log_size + log_bytes(need.dirty) <= self.quota.wal_size:
+        room = self.log_size + log_bytes(need.dirty) <= self.quota.wal_size
+        if room and (self.log_size == 0 or self.disk_free() >= DISK_MARGIN):
             return
         self.checkpoint()
         if log_bytes(need.dirty) > self.quota.wal_size:
@@ -218,6 +223,31 @@ class Database:
         except OSError:
             return 0
 
+    def disk_free(self) -> int:
+        """Bytes that this user may still write to the disk."""
+        try:
+            disk = os.statvfs(self.path.parent)
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+
+    def disk_shortage(self, need: Need) -> int:
+        """Bytes that the disk lacks for a transaction: for the log, and for what the file has still to grow by."""
+        pages = self.pages()
+        unwritten = pages.count * PAGE_SIZE - self.path.stat().st_size  # pages that are in the log only
+        growth = max(0, need.new - pages.free) * PAGE_SIZE + max(0, unwritten)
+        log = min(log_bytes(need.dirty), self.quota.wal_size)
+        # A commit that does not make the file larger may use some of what is kept free: it gives it back.
+        margin = DISK_MARGIN if growth else DISK_MARGIN // 2
+        return growth + log + margin - self.disk_free()
+
+    def relieve_disk(self, need: Need) -> None:
+        """Give back what can be given back at once and is not needed for a transaction."""
+        self.checkpoint()
+        spare = min(self.pages().free - need.new, self.quota.vacuum_pages)
+        if spare > 0:
+            self.vacuum(spare)
+
     def pages(self) -> Pages:
         """The size of the database, without the number of its frames."""
         ((count,),) = self.rows("PRAGMA page_count")
@@ -244,7 +274,7 @@ class Database:
             return Damaged(str(error))
         if primary == sqlite3.SQLITE_ERROR and "no such" in str(error):  # a table that we made is not there
             return Damaged(str(error))
-        if primary == sqlite3.SQLITE_FULL and not _disk_is_full(self.path.parent, self.quota.wal_size):
+        if primary == sqlite3.SQLITE_FULL and self.disk_free() > self.quota.wal_size:
             return BufferFull(f"the buffer has reached its max_size of {self.quota.max_size} bytes")
         return cannot(self.path.parent, error)
 
@@ -264,19 +294,11 @@ def cannot(directory: Path, error: Exception) -> BufferUnavailable:
     reason = getattr(error, "strerror", None) or str(error)
     name = getattr(error, "sqlite_errorname", "")
     number = getattr(error, "errno", None)
-    if name.startswith("SQLITE_FULL") or number == 28:
+    if name.startswith("SQLITE_FULL") or number in (errno.ENOSPC, errno.EDQUOT):
         advice = "free some space on its disk"
-    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")) or number in (1, 13, 30):
+    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")) or number in _FORBIDDEN:
         advice = "make the directory and its files writable for the user that runs shipper"
     else:
         advice = "check the disk (the kernel's log says more), its quota and limits"
     said = f"{reason} ({name})" if name else reason
     return BufferUnavailable(f"the buffer in {directory} cannot be used: {said}; {advice}")
-
-
-def _disk_is_full(directory: Path, enough: int) -> bool:
-    try:
-        disk = os.statvfs(directory)
-    except OSError:
-        return True
-    return disk.f_bavail * disk.f_frsize < enough

@@ -15,44 +15,54 @@ from collections.abc import Iterator
 from shipper.buffer.forgetting import Why, collect_garbage, give_up
 from shipper.buffer.index import FrameRow, Sealed
 from shipper.buffer.ledger import Ledger
+from shipper.buffer.quota import Need
 from shipper.buffer.schema import FRAMES, FRAMES_IN_RANGE
 from shipper.buffer.values import Dropped
 from shipper.buffer.writing import frame_row
 from shipper.model import GapReason, Kind
 
 _DROPPED = Why(GapReason.BUFFER_FULL, "dropped to make room in a full buffer", "the buffer is full")
-_SURPLUS = 16  # a sixteenth of the buffer is made free at once
+_SURPLUS = 16  # a sixteenth of the file is made free at once
 
 
-def make_room(ledger: Ledger, pages: int) -> tuple[Dropped, ...]:
-    """Give up frames until commits may fill so many pages, or there is nothing left."""
-    quota = ledger.database.quota
-    goal = pages + quota.max_pages // _SURPLUS
+def make_room(ledger: Ledger, need: Need) -> tuple[Dropped, ...]:
+    """Give up frames until there is room, or nothing is left."""
     dropped: list[Dropped] = []
-    for rows, batches in _victims(ledger):
+    if _has_room(ledger, need):
+        return ()
+    ahead = Need(need.new + ledger.pages().count // _SURPLUS, need.dirty)
+    for rows, batches, reluctantly in _victims(ledger):
+        if _has_room(ledger, need if reluctantly else ahead):
+            break
         dropped += give_up(ledger, rows, _DROPPED, batches=batches)
         while collect_garbage(ledger):
             pass
-        if quota.room(ledger.pages()) >= goal:
-            break
     return tuple(dropped)
 
 
-def _victims(ledger: Ledger) -> Iterator[tuple[list[FrameRow], list[Sealed]]]:
-    """What to give up next. The caller gives each up before asking on."""
+def _has_room(ledger: Ledger, need: Need) -> bool:
+    """Whether the quota allows it and the disk has it; pages that are free in the file need no more disk."""
+    database = ledger.database
+    pages = ledger.pages()
+    if database.quota.room(pages) < need.new:
+        return False
+    return pages.free >= need.new or database.disk_shortage(need) <= 0
+
+
+def _victims(ledger: Ledger) -> Iterator[tuple[list[FrameRow], list[Sealed], bool]]:
+    """What to give up next, and whether only if it must be. The caller gives each up before asking on."""
     for gaps in (False, True):
-        yield from ((rows, []) for rows in _unsealed(ledger, gaps=gaps))
+        for rows in _unsealed(ledger, gaps=gaps):
+            yield rows, [], gaps
         for sealed in ledger.index.all_batches():
             if (sealed.batch.partition.kind is Kind.GAPS) is gaps:
                 group = _with_its_batches(ledger, sealed)
                 if group is not None:
-                    yield group
+                    yield *group, True
 
 
 def _unsealed(ledger: Ledger, *, gaps: bool) -> Iterator[list[FrameRow]]:
-    """Frames that are in no sink's batch, oldest first. Those that are written meanwhile are not among
-    them.
-    """
+    """Frames that are in no sink's batch, oldest first, without those that are written meanwhile."""
     end, last = ledger.next_frame, 0
     limit = ledger.database.quota.rows_per_deletion()
     while True:

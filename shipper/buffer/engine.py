@@ -21,7 +21,7 @@ from shipper.buffer.ledger import Ledger
 from shipper.buffer.loading import Setup, load
 from shipper.buffer.lock import Lock
 from shipper.buffer.notes import Notes
-from shipper.buffer.quota import PAGE_SIZE, Quota
+from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Quota
 from shipper.buffer.salvage import Salvage, Saved, nothing_saved
 from shipper.buffer.values import BufferStats, Recovery
 from shipper.errors import BufferError, BufferFull, BufferUnavailable
@@ -125,7 +125,8 @@ class Engine:
 
     def _vacuum_step(self, ledger: Ledger) -> int:
         try:
-            return self._quota.vacuum_step(ledger.database.pages())
+            short = ledger.database.disk_free() < self._quota.wal_size + DISK_MARGIN
+            return self._quota.vacuum_step(ledger.database.pages(), disk_is_short=short)
         except (Damaged, BufferError):
             return 0
 

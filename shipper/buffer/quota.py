@@ -22,6 +22,9 @@ MINIMUM_SIZE: Final = 16 * 1024 * 1024
 # faster for large frames but doubles the log of a commit that touches many small ones.
 PAGE_SIZE: Final = 8192
 
+# Left free on a disk that is smaller than max_size, so that what is there can still be delivered and forgotten.
+DISK_MARGIN: Final = 4 * 1024 * 1024
+
 _MIB: Final = 1024 * 1024
 _LOGGED_PAGE: Final = PAGE_SIZE + 24  # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _PER_MAP_PAGE: Final = PAGE_SIZE // 5  # https://www.sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages
@@ -116,14 +119,19 @@ class Quota:
         """The same when all frames are gone and cursors of so many bytes remain."""
         return self.max_pages - self.reserve_pages - 2 * _FIXED - 3 * stored // PAGE_SIZE
 
-    def vacuum_step(self, pages: Pages) -> int:
+    def vacuum_step(self, pages: Pages, *, disk_is_short: bool) -> int:
         """How many pages to give back to the disk now, so that a file shrinks after an outage.
 
         Giving back moves pages, so a file that is only somewhat empty is left alone.
         """
         wanted = pages.free > 32 * _MIB // PAGE_SIZE and pages.free > pages.count // 2
-        over = pages.count > self.max_pages and pages.free > 0
-        return min(pages.free, self.wal_pages // 8) if wanted or over else 0
+        over = pages.count > self.max_pages or disk_is_short
+        return min(pages.free, self.vacuum_pages) if wanted or over else 0
+
+    @property
+    def vacuum_pages(self) -> int:
+        """The most pages that one transaction gives back."""
+        return self.wal_pages // 8
 
 
 def log_bytes(pages: int) -> int:
