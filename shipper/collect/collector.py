@@ -11,8 +11,9 @@ from typing import Final
 
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
+from shipper.collect.keys import parse_key
 from shipper.collect.subscription import LogSubscription
-from shipper.collect.watch import AppWatch, parse_key
+from shipper.collect.watch import AppWatch
 from shipper.collect.watchdog import Watchdog
 from shipper.ignite.status import Action, CallFailed
 from shipper.model import App, StoredCursor
@@ -58,7 +59,7 @@ class Selection:
 @dataclass(slots=True)
 class Collector:
     """Collects everything that is selected. `run` is one task; cancel it to stop at once, `drain` to stop in
-    order.
+    order. `cursors` are those of an earlier run.
     """
 
     selection: Selection
@@ -69,12 +70,16 @@ class Collector:
     cursors: Sequence[StoredCursor] = ()
     watches: dict[str, AppWatch] = field(default_factory=dict)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _stored: dict[App, list[StoredCursor]] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
     _listing_failed: bool = False
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
+        for cursor in self.cursors:
+            self._stored.setdefault(parse_key(cursor.key)[1], []).append(cursor)
+        self.cursors = ()
 
     def subscriptions(self) -> Iterator[LogSubscription]:
         """Every log subscription of every app."""
@@ -126,8 +131,7 @@ class Collector:
 
     def _left_open(self) -> list[str]:
         """Apps of an earlier run's cursors: if they are gone, their replicas still have to be closed."""
-        apps = {parse_key(cursor.key)[1] for cursor in self.cursors}
-        return [app.name for app in apps if app.organization == self.selection.organization]
+        return [app.name for app in self._stored if app.organization == self.selection.organization]
 
     def _listing_refused(self, error: CallFailed) -> float:
         if not self._listing_failed:
@@ -144,7 +148,8 @@ class Collector:
         for name in sorted(wanted - self.watches.keys()):
             self._watch(name, tasks)
         for name in wanted:
-            self._missed.pop(name, None)
+            if self._missed.pop(name, 0) >= MISSED_LISTINGS:
+                self.watches[name].stay()
         for name in self.watches.keys() - wanted:
             self._missed[name] = self._missed.get(name, 0) + 1
             if self._missed[name] == MISSED_LISTINGS:
@@ -153,9 +158,13 @@ class Collector:
 
     def _watch(self, name: str, tasks: asyncio.TaskGroup) -> None:
         app = App(self.selection.organization, name)
-        stored = {cursor.key: cursor for cursor in self.cursors if parse_key(cursor.key)[1] == app}
         watch = AppWatch(
-            app, self.context, stored, self.poll_interval_s, self.follow_logs, self.follow_events
+            app,
+            self.context,
+            self._stored.pop(app, ()),
+            self.poll_interval_s,
+            self.follow_logs,
+            self.follow_events,
         )
         self.watches[name] = watch
         log.info("watching app", extra={"app": str(app)})
@@ -163,6 +172,6 @@ class Collector:
 
     async def _hold(self, name: str, watch: AppWatch) -> None:
         await watch.run()
-        self.watches.pop(name, None)
+        del self.watches[name]
         self._missed.pop(name, None)
-        self.cursors = [*self.cursors, *watch.stored.values()]
+        self._stored[watch.app] = watch.remains()

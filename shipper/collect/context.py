@@ -16,6 +16,7 @@ from shipper.ignite.status import Action, Status
 from shipper.meter import Meter
 
 PARKED_S: Final = 60.0  # how often something refused is tried again: a person mends it in minutes at best
+AT_MOST_S: Final = 300.0  # a server's wish to wait longer is one it cannot mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +43,5 @@ class Context:
         if status.action in (Action.PARK, Action.STOP):
             return self.rng.uniform(0.75, 1.25) * self.parked_s
         if status.retry_after_s is not None:
-            return max(status.retry_after_s, min(wait, 1.0))
+            return min(AT_MOST_S, max(status.retry_after_s, min(wait, 1.0)))
         return wait

@@ -79,6 +79,7 @@ class _Replay:
     floor: int  # lines of forgotten times up to here cannot be in the window
     former: int | None
     restarted: bool
+    certainly: bool
     expected: Counter[int] | None = None
     last: int | None = None
     first_ms: int = 0
@@ -130,9 +131,10 @@ class Cursor:
         """Whether everything that comes now is new."""
         return self._replay is None
 
-    def begin(self, *, restarted: bool = False) -> None:
-        """A new connection replays from the start. `restarted`: the platform says that the container is
-        another one, so its history begins anew (unless the replay shows that it does not).
+    def begin(self, *, restarted: bool = False, certainly: bool = False) -> None:
+        """A new connection replays from the start. `restarted`: the platform says that the container is another
+        one, so its history begins anew, unless the replay shows that it does not; `certainly`: nor could a
+        sidecar have been meant, so that times like those of the history before are a clock that was set back.
         """
         self._first = True
         newest = self.window.newest
@@ -142,7 +144,7 @@ class Cursor:
         oldest, floor = self.window.oldest, self.window.forgotten[1]
         if oldest is not None:
             floor = min(floor, oldest - 1)
-        self._replay = _Replay(newest, floor, self._anchor, restarted)
+        self._replay = _Replay(newest, floor, self._anchor, restarted, certainly)
 
     def sift(self, times: Sequence[int], prints: Callable[[], array[int]]) -> Sifted:
         """Decide about a chunk and remember what of it is kept.
@@ -173,7 +175,9 @@ class Cursor:
         if not replay.restarted or print_ == replay.former or self.window.holds(print_):
             return None
         low, high = self.window.forgotten
-        if low <= time <= high:  # the history that we know, rotated: something else in the pod restarted
+        if (
+            low <= time <= high and not replay.certainly
+        ):  # the history that we know, rotated: something else in the pod restarted
             replay.suspect = True
             return None
         self._replay, self._anchor = None, print_
@@ -277,6 +281,11 @@ class Cursor:
                 and [doubt.stretch.from_ms, doubt.stretch.to_ms, doubt.restart_count, doubt.lossy],
             }
         )
+
+    @staticmethod
+    def is_closed(stored: StoredCursor) -> bool:
+        """Whether the replica of a stored cursor is gone and read to its end."""
+        return bool(orjson.loads(stored.state).get("closed"))
 
     @classmethod
     def load(cls, stored: StoredCursor) -> Cursor:

@@ -1,7 +1,8 @@
 """An app's events: a stream that has no replay, paired at every (re)connect with GetAppEvents.
 
 The stream is opened first and GetAppEvents is asked then, so that nothing falls between the two; the ledger
-drops what both bring.
+drops what both bring. While the stream is silent the question is repeated: the answer brings what a stream that
+is open and dead did not, and then the stream is replaced.
 """
 
 from __future__ import annotations
@@ -24,19 +25,31 @@ from shipper.model import App, GapReason, Kind
 log = logging.getLogger("shipper.collect")
 
 REMEMBERED_MS: Final = 3_600_000  # the platform forgets events after about an hour
-RECHECK_S: Final = 60.0  # a silent stream of events is compared with GetAppEvents that often
+RECHECK_S: Final = 40.0  # with its grace, a dead stream of events is replaced within a minute
+OPENS_WITHIN_S: Final = 1.0  # servers may answer only with the first event
+GRACE_S: Final = 3.0  # events that happen during a check are still on their way
+_EVER: Final = -(2**63)
+_REFUSED: Final = (Action.PARK, Action.STOP)
+_DEAD: Final = Status(Code.UNAVAILABLE, "the stream of events is open but dead")
 
 
 @dataclass(slots=True, eq=False)
 class EventSubscription:
-    """Follows the events of one app. `named` is told the replica_id and time (Unix ms) of every new event."""
+    """Follows the events of one app.
+
+    `named` is told the replica_id and time (Unix ms) of every event on the stream, and of those that GetAppEvents
+    shows, also again; and whether it happened since the app is followed for certain.
+    """
 
     app: App
     ledger: EventLedger
     context: Context
-    named: Callable[[str, int], None]
+    named: Callable[[str, int, bool], None]
     recheck_s: float = RECHECK_S
     state: State | None = None
+    _last_data: float = 0.0
+    _taken: int = 0
+    _opened: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,73 +62,141 @@ class EventSubscription:
             while True:
                 began = loop.time()
                 status = await self._session()
-                self.context.meter.count("reconnects_total", 1, Kind.EVENTS.value, status.action.value)
+                reason = "stalled" if status is _DEAD else status.action.value
+                self.context.meter.count("reconnects_total", 1, Kind.EVENTS.value, reason)
                 await self._pause(status, loop.time() - began)
         finally:
             self._move(None)
 
     async def _pause(self, status: Status, healthy_for_s: float) -> None:
-        if status.action in (Action.PARK, Action.STOP):
+        if status.action in _REFUSED:
             if self.state is not State.PARKED:
                 log.error("events refused, tried again each minute: %s", status, extra={"app": str(self.app)})
             self._move(State.PARKED)
         else:
             self._move(State.WAITING)
-        await asyncio.sleep(self.context.wait_for(status, self._backoff, healthy_for_s))
+        if status is not _DEAD:
+            await asyncio.sleep(self.context.wait_for(status, self._backoff, healthy_for_s))
 
     async def _session(self) -> Status:
         """One connection: the stream, and beside it GetAppEvents now and whenever the stream is silent for long."""
         if self.state is not State.PARKED:
             self._move(State.OPENING)
+        self._opened.clear()
         async with asyncio.TaskGroup() as tasks:
             follow = tasks.create_task(self._follow(), name=f"event stream of {self.app}")
+            try:
+                async with asyncio.timeout(OPENS_WITHIN_S):
+                    await self._opened.wait()
+            except TimeoutError:
+                pass
             status = await self._beside(follow)
             follow.cancel()
-        return status if follow.cancelled() else follow.result()
+        if status.code is Code.OK and not follow.cancelled():
+            return follow.result()
+        return status
 
     async def _beside(self, follow: asyncio.Task[Status]) -> Status:
         """Compare with GetAppEvents for as long as the stream lasts and the comparison works."""
-        status = await self._catch_up()
+        status = await self._catch_up(connecting=True)
         while status.code is Code.OK and not follow.done():
             self._move(State.LIVE)
             await asyncio.wait({follow}, timeout=self.recheck_s)
             if not follow.done():
-                status = await self._catch_up()
+                status = await self._recheck()
+        if status.action in _REFUSED:
+            await self._alone(follow, status)
+            return OK
         return status
 
+    async def _alone(self, follow: asyncio.Task[Status], refusal: Status) -> None:
+        """GetAppEvents is refused: if the stream is not, follow it without."""
+        await asyncio.wait({follow}, timeout=OPENS_WITHIN_S)
+        if follow.done():
+            return
+        log.warning("events are followed without GetAppEvents: %s", refusal, extra={"app": str(self.app)})
+        if self.ledger.since is None:
+            self.ledger.since = self._before(())
+        self._move(State.LIVE)
+        await asyncio.wait({follow})
+
     async def _follow(self) -> Status:
+        loop = asyncio.get_running_loop()
         try:
             async with self.context.platform.stream_events(self.app) as pages:
+                self._opened.set()
                 async for page in pages:
                     self._take(page)
+                    self._name(page.events)
                     await self.context.intake.admit()
+                    self._last_data = loop.time()
         except CallFailed as error:
             return error.status
+        finally:
+            self._opened.set()
         return OK
 
-    async def _catch_up(self) -> Status:
+    async def _recheck(self) -> Status:
+        """Compare once more. What only GetAppEvents brings, also not a moment later the stream, shows it dead."""
+        loop = asyncio.get_running_loop()
+        began, taken = loop.time(), self._taken
+        status = await self._catch_up(connecting=False)
+        if status.code is not Code.OK or self._taken == taken:
+            return status
+        await asyncio.sleep(GRACE_S)
+        if self._last_data >= began or self.context.intake.holding:
+            return status
+        log.warning("stream of events is open but dead: replaced", extra={"app": str(self.app)})
+        return _DEAD
+
+    async def _catch_up(self, *, connecting: bool) -> Status:
         try:
             page = await self.context.platform.get_events(self.app)
         except CallFailed as error:
             return error.status
-        if page.truncated and not self.ledger.knows_any(page.events):
+        ledger = self.ledger
+        if page.truncated and not self._reaches(page.events, connecting=connecting):
             self._truncated(page.events)
+        if ledger.since is None:
+            ledger.since = self._before(page.events)
+            self.context.intake.touch(ledger)
         self._take(page)
-        self.ledger.forget_unseen(self.context.now_ms())
+        for event in page.events:
+            if event.timestamp_ms > ledger.since:
+                self.named(event.replica_id, event.timestamp_ms, True)
+        ledger.forget_unseen(self.context.now_ms())
         return OK
+
+    def _before(self, events: Sequence[Event]) -> int:
+        """What of these happened before anyone followed this app: all of it."""
+        return max((event.timestamp_ms for event in events), default=_EVER)
+
+    def _reaches(self, events: Sequence[Event], *, connecting: bool) -> bool:
+        """Whether an answer that was cut reaches from what had been taken to now. Which end the platform cuts is
+        not documented; after a break an answer that ends before what had been taken is cut at the new end.
+        """
+        if not self.ledger.knows_any(events):
+            return False
+        newest = self.ledger.newest
+        return not connecting or newest is None or max(event.timestamp_ms for event in events) >= newest
 
     def _take(self, page: EventPage) -> None:
         repeats, now = 0, self.context.now_ms()
         for event in page.events:
             if self.ledger.take(event, now):
                 self.context.intake.take_event(self.app, event.timestamp_ms, self._encode(event), self.ledger)
-                self.named(event.replica_id, event.timestamp_ms)
+                self._taken += 1
             else:
                 repeats += 1
         if repeats:
             self.context.meter.count("duplicates_suppressed_total", repeats, Kind.EVENTS.value)
         if page.undecodable:
             self._undecodable(page.undecodable)
+
+    def _name(self, events: Sequence[Event]) -> None:
+        since = self.ledger.since
+        for event in events:
+            self.named(event.replica_id, event.timestamp_ms, since is not None and event.timestamp_ms > since)
 
     def _encode(self, event: Event) -> bytes:
         return codec.encode_event(
@@ -130,12 +211,14 @@ class EventSubscription:
         )
 
     def _truncated(self, events: Sequence[Event]) -> None:
-        oldest = min((event.timestamp_ms for event in events), default=self.context.now_ms())
+        times = [event.timestamp_ms for event in events] or [self.context.now_ms()]
+        newest = self.ledger.newest
+        since = min(times) - REMEMBERED_MS if newest is None else newest
         self.context.intake.gap(
             self.app,
             GapReason.TRUNCATED,
-            self.ledger.newest if self.ledger.newest is not None else oldest - REMEMBERED_MS,
-            oldest,
+            since,
+            max(since, min(times)) if newest is None or min(times) > newest else self.context.now_ms(),
             kind=Kind.EVENTS,
             detail="GetAppEvents was cut before it reached what had been taken",
         )

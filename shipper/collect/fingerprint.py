@@ -13,8 +13,8 @@ from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
-# The text is hashed by itself and the time mixed in afterwards. As the hash's seed, a time would meet short texts bit by
-# bit (XXH3 of up to 16 bytes adds or xors the two), and "0" now would be "1" a millisecond later.
+# The text is hashed by itself and the time mixed in afterwards. As the hash's seed, a time would meet short texts
+# bit by bit (XXH3 of up to 16 bytes adds or xors the two), and "0" now would be "1" a millisecond later.
 _SPREAD: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: neighbouring times end far apart
 _MASK: Final = 2**64 - 1
 

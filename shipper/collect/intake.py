@@ -171,11 +171,10 @@ class Intake:
         detail: str = "",
         lost: int | None = None,
     ) -> None:
-        """`take_gap`, noticed now; `to_ms` defaults to now."""
+        """`take_gap`, noticed now; `to_ms` defaults to now. Clocks differ: it ends no earlier than it begins."""
         now = int(self.clock() * 1000)
-        self.take_gap(
-            Gap(now, app, replica_id, kind, from_ms, now if to_ms is None else to_ms, reason, detail, lost)
-        )
+        until = max(from_ms, now if to_ms is None else to_ms)
+        self.take_gap(Gap(now, app, replica_id, kind, from_ms, until, reason, detail, lost))
 
     def touch(self, cursor: Writable) -> None:
         """Store this cursor with the next commit."""

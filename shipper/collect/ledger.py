@@ -41,10 +41,15 @@ def identify(event: Event) -> int:
 
 @dataclass(slots=True)
 class EventLedger:
-    """The events of one app that were taken, for as long as the platform may show them again."""
+    """The events of one app that were taken, for as long as the platform may show them again.
+
+    `newest` is the newest time taken; events up to `since` happened before anyone followed this app (None: not
+    yet known). Both in Unix ms of the platform's clock.
+    """
 
     key: str
     newest: int | None = None
+    since: int | None = None
     _seen: dict[int, int] = field(default_factory=dict)
 
     def take(self, event: Event, now_ms: int) -> bool:
@@ -70,12 +75,13 @@ class EventLedger:
         self._seen = {identity: seen for identity, seen in self._seen.items() if seen >= floor}
 
     def _drop_first(self, count: int) -> None:
-        for identity in list(self._seen)[:count]:
+        """Drop those that were shown longest ago."""
+        for identity in sorted(self._seen, key=self._seen.__getitem__)[:count]:
             del self._seen[identity]
 
     def write(self) -> CursorWrite:
         """What the next commit has to store: a line of JSON, then pairs of identity and time."""
-        head = orjson.dumps({"v": _VERSION, "newest": self.newest})
+        head = orjson.dumps({"v": _VERSION, "newest": self.newest, "since": self.since})
         pairs = array("Q", self._seen.keys()).tobytes() + array("q", self._seen.values()).tobytes()
         return CursorWrite(self.key, head + b"\n" + pairs)
 
@@ -92,4 +98,4 @@ class EventLedger:
         identities, times = array("Q"), array("q")
         identities.frombytes(pairs[:half])
         times.frombytes(pairs[half:])
-        return cls(stored.key, state["newest"], dict(zip(identities, times, strict=True)))
+        return cls(stored.key, state["newest"], state["since"], dict(zip(identities, times, strict=True)))

@@ -8,79 +8,106 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from shipper.archive.codec import LogIdentity
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
-from shipper.collect.cursor import Cursor, Sifted, Stretch
-from shipper.collect.fingerprint import fingerprints
+from shipper.collect.cursor import Cursor
+from shipper.collect.pages import readable
 from shipper.collect.states import State
-from shipper.ignite.port import LogChunk
+from shipper.collect.taker import Taker
+from shipper.ignite.port import LogChunk, LogPage
 from shipper.ignite.status import OK, Action, CallFailed, Code, Status
-from shipper.model import GapReason, Kind, Replica
+from shipper.model import Kind, Replica
 
 log = logging.getLogger("shipper.collect")
 
 SETTLED: Final = "settled"  # why a stream is given up that stays open though its replica is gone
-_WHY_ENDED: Final = {SETTLED: "done", "half_open": "stalled", "starved": "stalled"}
 SETTLE_S: Final = 10.0  # a stream of a replica that is gone brings its last lines within that, or never
-LOOKS: Final = 2  # listings that may be stale before a doubt becomes a gap
+PROOF_S: Final = 60.0  # a stream that was alive so shortly before its replica left has not missed its end
+LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
+_LAST_LOOKS: Final = 3
+_WHY_ENDED: Final = {SETTLED: "done", "half_open": "stalled", "starved": "stalled"}
+_REFUSED: Final = (Action.PARK, Action.STOP)
+
+
+class Discovery(Protocol):
+    """What a subscription asks of whoever lists the replicas."""
+
+    async def look(self) -> None:
+        """List at once and return after it."""
+
+    def lines_name(self, replica_ids: frozenset[str]) -> None:
+        """Lines name replicas that this subscription does not follow."""
 
 
 @dataclass(slots=True, eq=False)
 class LogSubscription:
     """Holds a replica's log stream. One task runs `run`; the others' methods only set flags.
 
-    `look` asks discovery for a fresh listing and returns when there is one; `unknown` reports replica_ids
-    that lines name and nobody listed.
+    Times are of the loop's clock: `last_data` when the stream brought something or was opened, `proved_at` when
+    it was last known to miss nothing, `checked_at` when it was last compared with GetAppLogs.
     """
 
-    replica: Replica
-    cursor: Cursor
+    taker: Taker
     context: Context
-    look: Callable[[], Awaitable[None]]
-    unknown: Callable[[frozenset[str]], None]
+    discovery: Discovery
     state: State | None = None
-    answered: bool = False
-    received: int = 0
     last_data: float = 0.0
-    attempts: int = 0
+    proved_at: float = 0.0
     checked_at: float = 0.0
-    _leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    attempts: int = 0
+    _answered_at: float | None = None
+    _left_at: float | None = None
+    _wake: asyncio.Event | None = None
     _scope: asyncio.Timeout | None = None
     _interrupted: str | None = None
-    _doubt: Stretch | None = None
-    _looks: int = 0
-    _count_before: int = 0
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
         self.last_data = asyncio.get_running_loop().time()
 
+    @property
+    def replica(self) -> Replica:
+        return self.taker.replica
+
+    @property
+    def cursor(self) -> Cursor:
+        return self.taker.cursor
+
     # ---- from outside ----
 
     def update(self, replica: Replica) -> None:
         """What the newest listing says of the replica."""
-        self.replica = replica
-        self._leaving.clear()
-        if self._doubt is not None:
-            self._looks += 1
-            self._resolve_doubt()
+        before = self.replica
+        self._left_at = None
+        if self.state is State.LEAVING:
+            self._move(self._following)
+        self.taker.update(replica, streaming=self.streaming)
+        if (before.restart_count, before.started_ms) != (replica.restart_count, replica.started_ms):
+            self._backoff.reset()
+            self._stop_waiting()  # another container: it may not live long
 
     def leave(self) -> None:
         """The replica left the listing: read its stream to the end, then close."""
-        self._leaving.set()
+        if self._left_at is None:
+            self._left_at = asyncio.get_running_loop().time()
         if self.state in (State.LIVE, State.RESUMING):
             self._move(State.LEAVING)
+        self._stop_waiting()
 
     @property
     def leaving(self) -> bool:
-        return self._leaving.is_set()
+        return self._left_at is not None
+
+    @property
+    def left_at(self) -> float:
+        """When the replica left the listing; infinity while it is listed."""
+        return float("inf") if self._left_at is None else self._left_at
 
     def replace(self, reason: str) -> None:
         """Give the present stream up and open another."""
@@ -92,6 +119,7 @@ class LogSubscription:
         """A check found that a silent stream misses nothing: it is live, even if the server never answered a
         word.
         """
+        self.proved_at = asyncio.get_running_loop().time()
         if self.state in (State.OPENING, State.RESUMING):
             self._move(State.LIVE)
 
@@ -100,30 +128,37 @@ class LogSubscription:
         """Whether a stream is open or being opened."""
         return self._scope is not None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the stream ended and the next attempt is still to come."""
+        return self._wake is not None
+
     # ---- life ----
 
     async def run(self) -> None:
         """Until the replica is gone and read to its end. Raises only for what stops the daemon."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                began = asyncio.get_running_loop().time()
+                began = loop.time()
                 status = await self._session()
-                if self.leaving:
-                    await self._farewell(status)
-                    return
-                await self._pause(status, asyncio.get_running_loop().time() - began)
+                if not await self._over(status):
+                    await self._pause(status, loop.time() - began)
+                    if not (self.leaving and self.taker.complete):
+                        continue
+                await self._farewell()
+                return
         finally:
             self._move(None)
 
     async def _session(self) -> Status:
         """One connection, from opening to its end."""
+        loop = asyncio.get_running_loop()
         self._move(State.OPENING)
         self.attempts += 1
-        self._interrupted = None
-        self.answered = False
-        before = self.received
-        self.last_data = asyncio.get_running_loop().time()
-        self._begin()
+        self._interrupted = self._answered_at = None
+        self.last_data = loop.time()
+        self.taker.begin()
         status = OK
         try:
             async with asyncio.timeout(None) as scope:
@@ -135,34 +170,40 @@ class LogSubscription:
             status = error.status
         finally:
             self._scope = None
-        self._end(status, silent=self.received == before)
+        answered = self._answered_at
+        self.taker.end(
+            ok=status.code is Code.OK, lasted_s=None if answered is None else loop.time() - answered
+        )
+        reason = _WHY_ENDED.get(self._interrupted or "", status.action.value)
+        self.context.meter.count("reconnects_total", 1, Kind.LOGS.value, reason)
         return status
 
     async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
-        admit, take = self.context.intake.admit, self._take
-        async with self.context.platform.stream_logs(self.replica.app, self.replica.replica_id) as chunks:
-            self.answered = True
-            if not self.leaving:
-                self._move(State.LIVE if self.cursor.live else State.RESUMING)
-            async for chunk in chunks:
-                take(chunk)
-                await admit()
-                self.last_data = loop.time()
+        replica = self.replica
+        async with self.context.platform.stream_logs(replica.app, replica.replica_id) as chunks:
+            self._answered_at = asyncio.get_running_loop().time()
+            self._move(State.LEAVING if self.leaving else self._following)
+            await self._follow(chunks)
 
-    def _end(self, status: Status, *, silent: bool) -> None:
-        """Note how a connection ended; the next one, perhaps of another process, judges a gap by it."""
-        clean = status.code is Code.OK or (silent and self.cursor.clean)
-        if clean != self.cursor.clean and self.cursor.newest is not None:
-            self.cursor.clean = clean
-            self.context.intake.touch(self.cursor)
-        reason = _WHY_ENDED.get(self._interrupted or "", status.action.value)
-        self.context.meter.count("reconnects_total", 1, Kind.LOGS.value, reason)
+    async def _follow(self, chunks: AsyncIterator[LogChunk]) -> None:
+        loop = asyncio.get_running_loop()
+        admit, taker = self.context.intake.admit, self.taker
+        async for chunk in chunks:
+            if chunk.others:
+                self.discovery.lines_name(chunk.others)
+            taker.take(chunk)
+            if self.state is State.RESUMING and taker.cursor.live:
+                self._move(State.LIVE)
+            await admit()
+            self.last_data = self.proved_at = loop.time()
+
+    @property
+    def _following(self) -> State:
+        return State.LIVE if self.cursor.live else State.RESUMING
 
     async def _pause(self, status: Status, healthy_for_s: float) -> None:
         """Between two connections: wait as the status asks, and look what became of the replica."""
-        action = status.action
-        if action in (Action.PARK, Action.STOP):
+        if status.action in _REFUSED:
             if self.state is not State.PARKED:
                 log.error(
                     "log stream refused, tried again each minute: %s",
@@ -172,160 +213,55 @@ class LogSubscription:
             self._move(State.PARKED)
         else:
             self._move(State.WAITING)
-        if action in (Action.DONE, Action.GONE):
-            await self._fresh_listing()
         wait = 0.0 if self._interrupted else self.context.wait_for(status, self._backoff, healthy_for_s)
+        self._wake = asyncio.Event()
         try:
+            if status.action in (Action.DONE, Action.GONE):
+                await self._fresh_listing()
             async with asyncio.timeout(wait):
-                await self._leaving.wait()
+                await self._wake.wait()
         except TimeoutError:
             pass
+        finally:
+            self._wake = None
+
+    def _stop_waiting(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
 
     async def _fresh_listing(self) -> None:
         try:
             async with asyncio.timeout(LOOK_AGAIN_S):
-                await self.look()
+                await self.discovery.look()
         except TimeoutError:
             pass
 
-    # ---- taking ----
-
-    def _take(self, chunk: LogChunk) -> None:
-        if chunk.undecodable:
-            self._undecodable(chunk.undecodable)
-        if chunk.others:
-            self.unknown(chunk.others)
-        if not chunk.times:
-            return
-        self.received += len(chunk.times)
-        self._take_new(chunk)
-        if self.state is not State.LIVE and self.state is not State.LEAVING and self.cursor.live:
-            self._move(State.LIVE)
-
-    def _take_new(self, chunk: LogChunk) -> None:
-        sifted = self.cursor.sift(chunk.times, lambda: fingerprints(chunk.times, chunk.streams, chunk.lines))
-        if sifted.gap is not None:
-            self._judge(sifted.gap)
-        if sifted.repeats:
-            self.context.meter.count("duplicates_suppressed_total", sifted.repeats, Kind.LOGS.value)
-        self._hand_over(chunk, sifted)
-
-    def _hand_over(self, chunk: LogChunk, sifted: Sifted) -> None:
-        keep = sifted.keep
-        if keep is not None and not keep:
-            return
-        times, streams, lines = chunk.times, chunk.streams, chunk.lines
-        if keep is not None:
-            times = [times[index] for index in keep]
-            streams = [streams[index] for index in keep]
-            lines = [lines[index] for index in keep]
-        self._note_container()
-        self.context.intake.take_logs(self._identity(), times, streams, lines, self.cursor)
-
-    def _identity(self) -> LogIdentity:
-        replica = self.replica
-        app = replica.app
-        return LogIdentity(
-            app.organization, app.name, replica.replica_id, replica.cluster_id, replica.node_name
-        )
-
-    def _note_container(self) -> None:
-        cursor, replica = self.cursor, self.replica
-        cursor.restart_count = max(cursor.restart_count, replica.restart_count)
-        cursor.started_ms = replica.started_ms
-        cursor.clean = False
-
-    def _begin(self) -> None:
-        """Ready the cursor for a replay; the listing may show another container than the one last taken from."""
-        self._count_before = self.cursor.restart_count
-        restarted = self.cursor.newest is not None and self.replica.restart_count > self.cursor.restart_count
-        self.cursor.begin(restarted=restarted)
-
-    # ---- gaps ----
-
-    def _judge(self, stretch: Stretch) -> None:
-        """The replay does not reach back to what was taken: a loss, unless that container was read to its end.
-
-        A container that was read to its end leaves a doubt until the listing shows the restart.
-        """
-        if self.cursor.clean:
-            self._doubt = stretch if self._doubt is None else self._doubt
-            self._looks = 0
-            self._resolve_doubt()
-        else:
-            self._record(stretch)
-
-    def _resolve_doubt(self) -> None:
-        doubt, count = self._doubt, self.replica.restart_count
-        if doubt is None:
-            return
-        if count == self._count_before + 1:
-            self._doubt = None
-            self.cursor.restart_count = count
-            self.context.intake.touch(self.cursor)
-        elif self._looks >= LOOKS or count != self._count_before:
-            self._doubt = None
-            self._record(doubt)
-
-    def _record(self, stretch: Stretch) -> None:
-        restarted = self.replica.restart_count > self._count_before
-        self._gap(
-            GapReason.RESTARTED if restarted else GapReason.ROTATED,
-            stretch.from_ms,
-            max(stretch.to_ms, stretch.from_ms),
-            "the container restarted while no stream was open to it"
-            if restarted
-            else "the platform's history begins later than what had been taken",
-        )
-
-    def _gap(
-        self, reason: GapReason, from_ms: int, to_ms: int | None, detail: str, lost: int | None = None
-    ) -> None:
-        self.context.intake.gap(
-            self.replica.app,
-            reason,
-            from_ms,
-            to_ms,
-            replica_id=self.replica.replica_id,
-            detail=detail,
-            lost=lost,
-        )
-
-    def _undecodable(self, count: int) -> None:
-        self.context.meter.count("undecodable_messages_total", count, Kind.LOGS.value)
-        now = self.context.now_ms()
-        since = self.cursor.newest if self.cursor.newest is not None else now
-        self._gap(
-            GapReason.UNDECODABLE,
-            min(since, now),
-            now,
-            "messages that are not what the server's descriptor says were left out",
-            count,
-        )
-
     # ---- the end of a replica ----
 
-    async def _farewell(self, status: Status) -> None:
+    async def _over(self, status: Status) -> bool:
+        """Whether the replica is gone and there is no use in opening its stream once more."""
+        if self._left_at is None:
+            return False
+        if self.taker.complete or self._interrupted == SETTLED:
+            return True
+        if status.action in (Action.DONE, Action.GONE, *_REFUSED):
+            await self._fresh_listing()  # a wrong listing must not close what is only cut
+            return self.leaving
+        return asyncio.get_running_loop().time() - self._left_at > LEAVE_S
+
+    async def _farewell(self) -> None:
         """The replica is gone and its stream has ended: ask once more, keep what is new, record what is
         missing.
         """
         self._move(State.LEAVING)
-        settled = self._interrupted == SETTLED and self.answered
-        complete = status.code is Code.OK or settled or self._was_read_to_its_end()
-        if self._doubt is not None:
-            doubt, self._doubt = self._doubt, None
-            self._record(doubt)
+        taker = self.taker
+        proved_at = max(self.proved_at, self._answered_at or 0.0)
+        settled = self._interrupted == SETTLED and self.left_at - proved_at < PROOF_S
+        complete = taker.complete or settled
         complete = await self._last_look() or complete
+        taker.settle_doubt()
         if not complete:
-            cursor = self.cursor
-            self._gap(
-                GapReason.REPLICA_GONE,
-                cursor.newest if cursor.newest is not None else self.replica.started_ms,
-                None,
-                "the replica went while its stream was broken"
-                if cursor.newest is not None
-                else "the replica went before its history was read",
-            )
+            taker.gone()
         self.cursor.closed = True
         self.context.intake.touch(self.cursor)
         log.info(
@@ -337,40 +273,32 @@ class LogSubscription:
             },
         )
 
-    def _was_read_to_its_end(self) -> bool:
-        """An earlier connection ended with OK, nothing came since, and no other container was listed since."""
-        return self.cursor.clean and self.replica.restart_count <= self.cursor.restart_count
-
     async def _last_look(self) -> bool:
         """GetAppLogs once more; whether its answer reaches from what had been taken to the end."""
-        try:
-            page = await self.context.platform.get_logs(self.replica.app, self.replica.replica_id)
-        except CallFailed:
+        page = await self._last_page()
+        if page is None or not page.chunk.times:
             return False
-        chunk = in_time_order(page.chunk)
-        if not chunk.times:
-            return False
-        self._begin()
-        known = self.cursor.newest is not None
-        before = self.context.intake.gaps
-        self._take(chunk)
-        return self.context.intake.gaps == before and (known or not page.truncated)
+        cursor, taker = self.cursor, self.taker
+        chunk = readable(page.chunk, cursor.window)
+        gaps, taken, since = self.context.intake.gaps, cursor.taken, cursor.newest
+        taker.begin()
+        taker.take(chunk)
+        taker.settle_doubt()
+        if page.truncated and cursor.taken - taken == len(chunk.times) and self.context.intake.gaps == gaps:
+            taker.truncated(since, chunk.times[0])
+        return self.context.intake.gaps == gaps
+
+    async def _last_page(self) -> LogPage | None:
+        for _ in range(_LAST_LOOKS):
+            try:
+                return await self.context.platform.get_logs(self.replica.app, self.replica.replica_id)
+            except CallFailed as error:
+                if error.status.action in (Action.GONE, *_REFUSED):
+                    return None
+                await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
+        return None
 
     def _move(self, state: State | None) -> None:
         if state is not self.state:
             self.context.states.move(Kind.LOGS, self.state, state)
             self.state = state
-
-
-def in_time_order(chunk: LogChunk) -> LogChunk:
-    """The chunk sorted by time; lines of one millisecond stay as they were. GetAppLogs does not promise an
-    order.
-    """
-    order = sorted(range(len(chunk.times)), key=chunk.times.__getitem__)
-    return LogChunk(
-        [chunk.times[i] for i in order],
-        [chunk.streams[i] for i in order],
-        [chunk.lines[i] for i in order],
-        chunk.others,
-        chunk.undecodable,
-    )

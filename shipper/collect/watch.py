@@ -4,123 +4,141 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-
 from shipper.backoff import Backoff
+from shipper.collect.closed import Closed, split
 from shipper.collect.context import Context
 from shipper.collect.cursor import Cursor
 from shipper.collect.events import EventSubscription
+from shipper.collect.keys import cursor_key
 from shipper.collect.ledger import EventLedger
 from shipper.collect.subscription import LogSubscription
+from shipper.collect.taker import Taker
+from shipper.collect.unseen import Unseen, is_owner
 from shipper.ignite.status import Action, CallFailed, Code
-from shipper.model import App, CursorWrite, GapReason, Kind, Replica, StoredCursor
+from shipper.model import App, GapReason, Kind, Replica, StoredCursor
 
 log = logging.getLogger("shipper.collect")
 
 BETWEEN_POLLS_S: Final = 0.2  # a burst of events asks for one listing, not for hundreds
-UNSEEN_AFTER_S: Final = (
-    120.0  # a replica that only events name may take that long to be listed: images are pulled first
-)
-CURSOR_KEPT_MS: Final = (
-    24 * 3_600_000
-)  # closed cursors stay a day, should a wrong listing show the replica again
-
-
-def cursor_key(kind: Kind, app: App, replica_id: str = "") -> str:
-    """Names a subscription in the buffer."""
-    return orjson.dumps([kind.value, app.organization, app.name, replica_id]).decode()
-
-
-def parse_key(key: str) -> tuple[Kind, App, str]:
-    """The inverse of `cursor_key`."""
-    kind, organization, name, replica_id = orjson.loads(key)
-    return Kind(kind), App(organization, name), replica_id
-
-
-@dataclass(frozen=True, slots=True)
-class _Forgotten:
-    """A cursor that the next commit removes."""
-
-    key: str
-
-    def write(self) -> CursorWrite:
-        return CursorWrite(self.key, b"", delete=True)
 
 
 @dataclass(slots=True, eq=False)
 class AppWatch:
-    """Polls the replicas of one app and keeps their subscriptions. `stored` are the app's cursors of an
-    earlier run.
-    """
+    """Polls the replicas of one app and keeps their subscriptions. `cursors` are the app's of an earlier run."""
 
     app: App
     context: Context
-    stored: dict[str, StoredCursor]
+    cursors: Sequence[StoredCursor]
     poll_interval_s: float
     follow_logs: bool = True
     follow_events: bool = True
     subscriptions: dict[str, LogSubscription] = field(default_factory=dict)
-    _listed: set[str] = field(default_factory=set)
-    _named: dict[str, tuple[float, int]] = field(default_factory=dict)
-    _reported: set[str] = field(default_factory=set)
+    _left_open: dict[str, StoredCursor] = field(init=False)
+    _closed: Closed = field(init=False)
+    _ledger: EventLedger = field(init=False)
+    _backoff: Backoff = field(init=False)
+    _listed: frozenset[str] = frozenset()
+    _listed_ms: int | None = None
+    _unseen: Unseen = field(default_factory=Unseen)
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
     _polled: asyncio.Event = field(default_factory=asyncio.Event)
-    _gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _missing: bool = False
+    _ended: bool = False
     _parked: bool = False
-    _began_ms: int = 0
-    _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
-        self._began_ms = self.context.now_ms()
+        self._left_open, self._closed, ledger = split(self.cursors, self.app)
+        self._ledger = (
+            EventLedger(cursor_key(Kind.EVENTS, self.app)) if ledger is None else EventLedger.load(ledger)
+        )
+        self.cursors = ()
 
     # ---- from outside ----
 
     def leave(self) -> None:
-        """The app itself is gone: read its replicas to their ends, then `run` returns."""
-        self._gone.set()
+        """The app itself seems to be gone: as soon as no replica of it is listed or read, `run` returns."""
+        self._missing = True
         self._nudge.set()
+
+    def stay(self) -> None:
+        """The app is there."""
+        self._missing = False
 
     async def look(self) -> None:
         """Poll at once and return after it."""
-        polled = self._polled
-        self._nudge.set()
-        await polled.wait()
+        if not self._ended:
+            polled = self._polled
+            self._nudge.set()
+            await polled.wait()
+
+    def lines_name(self, replica_ids: frozenset[str]) -> None:
+        """Lines name replicas: whoever prints will be listed."""
+        for replica_id in replica_ids:
+            if not self._knows(replica_id):
+                self._nudge.set()
+
+    def event_names(self, replica_id: str, timestamp_ms: int, ours: bool) -> None:
+        """An event names a replica: if it is not listed, poll at once. If it happened while this app was followed
+        (`ours`), remember to ask what became of it.
+        """
+        subscription = self.subscriptions.get(replica_id)
+        if subscription is not None:
+            if subscription.waiting:  # its container may have been started again
+                self._nudge.set()
+        elif not self._knows(replica_id) and not is_owner(replica_id, (self.app.name + "-", *self._listed)):
+            if ours:
+                self._unseen.name(replica_id, timestamp_ms, asyncio.get_running_loop().time())
+            self._nudge.set()
+
+    def remains(self) -> list[StoredCursor]:
+        """What is still to be known of the app after `run` has returned: the cursors for its next watch."""
+        write = self._ledger.write()
+        ledger = StoredCursor(write.key, write.state, write.segments, self.context.now_ms())
+        return [*self._closed.stored(), *self._left_open.values(), ledger]
+
+    def _knows(self, replica_id: str) -> bool:
+        return (
+            not replica_id
+            or replica_id in self._listed
+            or replica_id in self.subscriptions
+            or replica_id in self._closed
+            or replica_id in self._left_open
+        )
 
     # ---- life ----
 
     async def run(self) -> None:
         """Until the app is gone and its replicas are read to their ends."""
-        async with asyncio.TaskGroup() as tasks:
-            events = self._start_events(tasks)
-            while not self._gone.is_set():
-                wait = await self._poll(tasks)
-                self._polled.set()
-                self._polled = asyncio.Event()
-                await self._until_next_poll(wait)
-            for subscription in self.subscriptions.values():
-                subscription.leave()
-            if events is not None:
-                events.cancel()
-        self.context.meter.level("replicas", 0, str(self.app))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                events = self._start_events(tasks)
+                while not (self._missing and not self._listed and not self.subscriptions):
+                    wait = await self._poll(tasks)
+                    self._polled.set()
+                    self._polled = asyncio.Event()
+                    await self._until_next_poll(wait)
+                self._ended = True
+                if events is not None:
+                    events.cancel()
+        finally:
+            self._polled.set()
+            self.context.meter.forget("replicas", str(self.app))
 
     def _start_events(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None] | None:
         if not self.follow_events:
             return None
-        key = cursor_key(Kind.EVENTS, self.app)
-        stored = self.stored.pop(key, None)
-        ledger = EventLedger(key) if stored is None else EventLedger.load(stored)
-        subscription = EventSubscription(self.app, ledger, self.context, self._event_named)
+        subscription = EventSubscription(self.app, self._ledger, self.context, self.event_names)
         return tasks.create_task(subscription.run(), name=f"events {self.app}")
 
     async def _until_next_poll(self, wait: float) -> None:
         await asyncio.sleep(min(BETWEEN_POLLS_S, wait))
         try:
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(wait - BETWEEN_POLLS_S):
                 await self._nudge.wait()
         except TimeoutError:
             pass
@@ -128,12 +146,14 @@ class AppWatch:
 
     async def _poll(self, tasks: asyncio.TaskGroup) -> float:
         """List once and act on it; seconds until the next poll."""
+        began = asyncio.get_running_loop().time()
         try:
             replicas = await self.context.platform.list_replicas(self.app)
         except CallFailed as error:
             if error.status.code is not Code.NOT_FOUND:
-                return self._poll_failed(error)
+                return self._poll_failed(error, tasks)
             replicas = []  # the app is gone, and its replicas with it
+        self.context.meter.observe("poll_seconds", asyncio.get_running_loop().time() - began)
         self.context.meter.count("polls_total", 1, "ok")
         if self._parked:
             log.info("listing works again", extra={"app": str(self.app)})
@@ -142,7 +162,7 @@ class AppWatch:
         self._reconcile(replicas, tasks)
         return self.poll_interval_s * self.context.rng.uniform(0.8, 1.2)
 
-    def _poll_failed(self, error: CallFailed) -> float:
+    def _poll_failed(self, error: CallFailed, tasks: asyncio.TaskGroup) -> float:
         parks = error.status.action in (Action.PARK, Action.STOP)
         self.context.meter.count("polls_total", 1, "denied" if parks else "failed")
         if parks and not self._parked:
@@ -154,6 +174,8 @@ class AppWatch:
         elif not parks:
             log.warning("listing failed, tried again: %s", error.status, extra={"app": str(self.app)})
         self._parked = parks
+        if parks and self._missing:  # an app that was taken from us
+            self._reconcile((), tasks)
         wait = self.context.wait_for(error.status, self._backoff)
         return wait if parks else min(wait, self.poll_interval_s)
 
@@ -162,95 +184,80 @@ class AppWatch:
     def _reconcile(self, replicas: Iterable[Replica], tasks: asyncio.TaskGroup) -> None:
         """Start what is new, update what is there, let go of what is not."""
         listed = {replica.replica_id: replica for replica in replicas if replica.replica_id}
-        self._listed = set(listed)
+        self._unseen.listed(listed)
         self.context.meter.level("replicas", len(listed), str(self.app))
-        for replica_id, replica in listed.items():
-            self._named.pop(replica_id, None)
-            subscription = self.subscriptions.get(replica_id)
-            if subscription is not None:
-                subscription.update(replica)
-            elif self.follow_logs:
-                self._subscribe(replica, tasks)
-        for replica_id, subscription in self.subscriptions.items():
-            if replica_id not in listed and not subscription.leaving:
-                subscription.leave()
-        self._finish_stored(tasks)
-        self._report_unseen()
-
-    def _subscribe(self, replica: Replica, tasks: asyncio.TaskGroup, *, gone: bool = False) -> None:
-        key = cursor_key(Kind.LOGS, self.app, replica.replica_id)
-        stored = self.stored.pop(key, None)
-        cursor = Cursor(key) if stored is None else Cursor.load(stored)
-        cursor.closed = False
-        subscription = LogSubscription(replica, cursor, self.context, self.look, self._lines_named)
-        if gone:
-            subscription.leave()
-        else:
+        if self.follow_logs:
+            for replica_id, replica in listed.items():
+                subscription = self.subscriptions.get(replica_id)
+                if subscription is not None:
+                    subscription.update(replica)
+                else:
+                    self._subscribe(replica, tasks)
+            for replica_id, subscription in self.subscriptions.items():
+                if replica_id not in listed and not subscription.leaving:
+                    subscription.leave()
+            self._finish_left_open(tasks)
+            self._report_unseen()
+        self._listed = frozenset(listed)
+        self._listed_ms = self.context.now_ms()
+        for cursor in self._closed.tidy(self._listed_ms):
             self.context.intake.touch(cursor)
-        self.subscriptions[replica.replica_id] = subscription
-        tasks.create_task(self._hold(subscription), name=f"logs {replica.replica_id}")
+
+    def _subscribe(self, replica: Replica, tasks: asyncio.TaskGroup) -> None:
+        """Follow a listed replica; its cursor is stored at once, so that a later run knows of it."""
+        left_open = self._left_open.pop(replica.replica_id, None)
+        cursor = self._closed.reopen(replica.replica_id) if left_open is None else Cursor.load(left_open)
+        if cursor is None:
+            cursor = self._new_cursor(replica)
+        cursor.closed = False
+        self.context.intake.touch(cursor)
+        self._start(LogSubscription(Taker(replica, cursor, self.context), self.context, self), tasks)
+
+    def _new_cursor(self, replica: Replica) -> Cursor:
+        """A replica that was never seen. If its container restarted since the last listing, one was missed."""
+        if replica.restart_count and self._listed_ms is not None:
+            self.context.intake.gap(
+                self.app,
+                GapReason.RESTARTED,
+                self._listed_ms,
+                replica_id=replica.replica_id,
+                detail="the container had restarted before a listing showed this replica",
+            )
+        key = cursor_key(Kind.LOGS, self.app, replica.replica_id)
+        return Cursor(key, restart_count=replica.restart_count, started_ms=replica.started_ms)
+
+    def _finish_left_open(self, tasks: asyncio.TaskGroup) -> None:
+        """Replicas that an earlier run left open and that are not listed any more: read what can still be had."""
+        left_open, self._left_open = self._left_open, {}
+        for replica_id, stored in left_open.items():
+            cursor = Cursor.load(stored)
+            cursor.clean = False  # nobody knows what was printed since
+            replica = Replica(
+                self.app, replica_id, restart_count=cursor.restart_count, started_ms=cursor.started_ms
+            )
+            subscription = LogSubscription(Taker(replica, cursor, self.context), self.context, self)
+            subscription.leave()
+            self._start(subscription, tasks)
+
+    def _start(self, subscription: LogSubscription, tasks: asyncio.TaskGroup) -> None:
+        replica_id = subscription.replica.replica_id
+        self.subscriptions[replica_id] = subscription
+        tasks.create_task(self._hold(subscription), name=f"logs {replica_id}")
 
     async def _hold(self, subscription: LogSubscription) -> None:
+        replica_id = subscription.replica.replica_id
         try:
             await subscription.run()
         finally:
-            replica_id = subscription.replica.replica_id
-            if self.subscriptions.get(replica_id) is subscription:
-                del self.subscriptions[replica_id]
-        if subscription.cursor.closed:
-            key = subscription.cursor.key
-            write = subscription.cursor.whole()
-            self.stored[key] = StoredCursor(key, write.state, write.segments, self.context.now_ms())
-
-    def _finish_stored(self, tasks: asyncio.TaskGroup) -> None:
-        """Replicas that an earlier run left open and that are not listed any more; cursors too old to matter."""
-        floor = self.context.now_ms() - CURSOR_KEPT_MS
-        for key, stored in list(self.stored.items()):
-            kind, _, replica_id = parse_key(key)
-            if kind is not Kind.LOGS or not self.follow_logs:
-                continue
-            cursor = Cursor.load(stored)
-            if not cursor.closed:
-                self._subscribe(
-                    Replica(
-                        self.app, replica_id, restart_count=cursor.restart_count, started_ms=cursor.started_ms
-                    ),
-                    tasks,
-                    gone=True,
-                )
-            elif stored.updated_ms < floor:
-                del self.stored[key]
-                self.context.intake.touch(_Forgotten(key))
-
-    # ---- replicas that nobody listed ----
-
-    def _event_named(self, replica_id: str, timestamp_ms: int) -> None:
-        self._name(replica_id, timestamp_ms)
-
-    def _lines_named(self, replica_ids: frozenset[str]) -> None:
-        for replica_id in replica_ids:
-            self._name(replica_id, self.context.now_ms())
-
-    def _name(self, replica_id: str, timestamp_ms: int) -> None:
-        """Something names a replica: if it is not listed, poll at once and remember to ask what became of it."""
-        if not replica_id or replica_id == self.app.name or replica_id in self._listed:
-            return
-        if replica_id in self.subscriptions or cursor_key(Kind.LOGS, self.app, replica_id) in self.stored:
-            return
-        if timestamp_ms >= self._began_ms and replica_id not in self._reported:
-            self._named[replica_id] = (asyncio.get_running_loop().time(), timestamp_ms)
-        self._nudge.set()
+            del self.subscriptions[replica_id]
+        self._closed.close(replica_id, subscription.cursor, self.context.now_ms())
+        if self._missing:
+            self._nudge.set()
 
     def _report_unseen(self) -> None:
         """What only events named, and no listing in time, was a replica whose lines nobody could read."""
-        if not self.follow_logs:
-            return
-        now = asyncio.get_running_loop().time()
-        for replica_id, (named_at, timestamp_ms) in list(self._named.items()):
-            if now - named_at < UNSEEN_AFTER_S:
-                continue
-            del self._named[replica_id]
-            self._reported.add(replica_id)
+        for replica_id, timestamp_ms in self._unseen.overdue(asyncio.get_running_loop().time()):
+            self.context.intake.touch(self._closed.seen(replica_id, self.context.now_ms()))
             self.context.intake.gap(
                 self.app,
                 GapReason.REPLICA_UNSEEN,

@@ -14,6 +14,7 @@ from typing import Final
 
 from shipper.collect.context import Context
 from shipper.collect.fingerprint import fingerprints
+from shipper.collect.pages import readable
 from shipper.collect.states import State
 from shipper.collect.subscription import SETTLE_S, SETTLED, LogSubscription
 from shipper.ignite.status import CallFailed
@@ -56,25 +57,31 @@ class Watchdog:
                 await asyncio.sleep(SCAN_EVERY_S)
 
     def _settled(self, subscription: LogSubscription, now: float) -> bool:
-        return subscription.leaving and subscription.streaming and now - subscription.last_data > SETTLE_S
+        """Whether the stream of a replica that is gone has brought what it will bring."""
+        if not subscription.leaving or not subscription.streaming or subscription in self._checking:
+            return False
+        return now - max(subscription.last_data, subscription.left_at) > SETTLE_S
 
     def _due(self, subscription: LogSubscription, now: float) -> bool:
-        return (
-            subscription.streaming
-            and not subscription.leaving
-            and subscription not in self._checking
-            and now - subscription.last_data > self.quiet_s
-            and now - subscription.checked_at > self.check_every_s
-        )
+        if not subscription.streaming or subscription in self._checking:
+            return False
+        quiet = now - subscription.last_data
+        if subscription.leaving:  # while the pod ends, its last lines may still be had
+            return quiet > self.grace_s and subscription.checked_at < subscription.left_at
+        return quiet > self.quiet_s and now - subscription.checked_at > self.check_every_s
 
     async def _check(self, subscription: LogSubscription) -> None:
         try:
             async with self._slots:
-                attempt, received = subscription.attempts, subscription.received
+                attempt, received = subscription.attempts, subscription.taker.received
                 missing = await self._missing(subscription)
             if missing:
                 await asyncio.sleep(self.grace_s)
-                if subscription.attempts == attempt and subscription.received == received:
+                if (
+                    subscription.attempts == attempt
+                    and subscription.taker.received == received
+                    and not self.context.intake.holding
+                ):
                     self._replace(subscription, missing)
         finally:
             self._checking.discard(subscription)
@@ -88,10 +95,9 @@ class Watchdog:
             log.debug("silent stream could not be checked: %s", error, extra={"replica": replica.replica_id})
             return 0
         subscription.checked_at = asyncio.get_running_loop().time()
-        chunk = page.chunk
-        missing = subscription.cursor.window.misses(
-            chunk.times, fingerprints(chunk.times, chunk.streams, chunk.lines)
-        )
+        window = subscription.cursor.window
+        chunk = readable(page.chunk, window)
+        missing = window.misses(chunk.times, fingerprints(chunk.times, chunk.streams, chunk.lines))
         if not missing:
             subscription.verified()
         return missing

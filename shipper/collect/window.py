@@ -177,6 +177,10 @@ class Window:
         """Everything is stored as it is now."""
         self._clean_below = self.next_seq
 
+    def unsaved(self) -> None:
+        """Nothing is known to be stored."""
+        self._clean_below = 0
+
     def load(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Take over the segments that were stored."""
         self.segments = [Segment.unpack(seq, data) for seq, data in rows]

@@ -1,0 +1,225 @@
+"""What becomes of one replica's lines: the cursor says which are new, intake takes them, and what is missing
+between them becomes a gap.
+
+A gap that shows where one history ends and another begins is judged by the listing. If the container was read
+to its end and is the one before the present one, nothing is missing. Listings may be stale, so until two have
+been seen the gap is a doubt; it is kept in the cursor, where it survives the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shipper.archive.codec import LogIdentity
+from shipper.collect.context import Context
+from shipper.collect.cursor import Cursor, Doubt, Sifted, Stretch
+from shipper.collect.fingerprint import fingerprints
+from shipper.ignite.port import LogChunk
+from shipper.model import GapReason, Kind, Replica
+
+LOOKS: Final = 2  # listings that may be stale before a doubt becomes a gap
+BRIEF_S: Final = 5.0  # a connection that ends sooner has only read what a container that ended has to say
+
+
+@dataclass(slots=True, eq=False)
+class Taker:
+    """One replica's lines, over all its connections. `replica` is what the newest listing says of it."""
+
+    replica: Replica
+    cursor: Cursor
+    context: Context
+    received: int = 0  # lines, repeats too
+    _at_begin: int = 0  # `received` when the present connection began
+    _before: int = 0  # the container that had been taken when it began
+    _anew: bool = False  # the listing showed another container when it began
+    _took: bool = False  # it brought something new
+    _looks: int = 0
+    _outlived: int = 0
+
+    # ---- a connection ----
+
+    def begin(self) -> None:
+        """A new connection replays from the start; the listing may show another container than was taken last."""
+        cursor, replica = self.cursor, self.replica
+        self._before = cursor.restart_count
+        self._anew = replica.restart_count > cursor.restart_count or self._recreated
+        self._took, self._outlived, self._at_begin = False, 0, self.received
+        cursor.begin(restarted=self._anew, certainly=replica.started_ms != cursor.started_ms)
+
+    def take(self, chunk: LogChunk) -> None:
+        """Take what is new of a chunk. Synchronous, so that no line is ever without its cursor."""
+        if chunk.undecodable:
+            self._undecodable(chunk.undecodable)
+        if not chunk.times:
+            return
+        self.received += len(chunk.times)
+        first_ever = self.cursor.newest is None
+        sifted = self.cursor.sift(chunk.times, lambda: fingerprints(chunk.times, chunk.streams, chunk.lines))
+        if sifted.gap is not None:
+            self._judge(sifted.gap)
+        elif first_ever and self.replica.restart_count > self.cursor.restart_count:
+            self._judge(Stretch(self.cursor.started_ms or chunk.times[0], chunk.times[0]))
+        if sifted.repeats:
+            self.context.meter.count("duplicates_suppressed_total", sifted.repeats, Kind.LOGS.value)
+        self._hand_over(chunk, sifted)
+
+    def end(self, *, ok: bool, lasted_s: float | None) -> None:
+        """Note how a connection ended: the next one, perhaps of another process, judges a gap by it.
+
+        `lasted_s` is how long the server had been answering, None if it never did.
+        """
+        cursor = self.cursor
+        another = self.replica.restart_count > cursor.restart_count
+        received = self.received > self._at_begin
+        clean = cursor.clean
+        if ok:
+            if not received and clean and another:  # that container ended and had nothing to say
+                cursor.restart_count = self.replica.restart_count
+            clean = clean or received or cursor.newest is None
+        elif self._took or (lasted_s is not None and lasted_s >= BRIEF_S and not another):
+            clean = False
+        if clean != cursor.clean:
+            cursor.clean = clean
+            self.context.intake.touch(cursor)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that this replica is known to have printed was read to its end."""
+        return self.cursor.clean and self.replica.restart_count <= self.cursor.restart_count
+
+    @property
+    def _recreated(self) -> bool:
+        """A pod of the same name as one that is gone counts from zero."""
+        replica, cursor = self.replica, self.cursor
+        return replica.restart_count < cursor.restart_count and replica.started_ms > cursor.started_ms > 0
+
+    # ---- taking ----
+
+    def _hand_over(self, chunk: LogChunk, sifted: Sifted) -> None:
+        keep = sifted.keep
+        times: Sequence[int] = chunk.times
+        streams: Sequence[str | None] = chunk.streams
+        lines: Sequence[str | bytes] = chunk.lines
+        if keep is not None:
+            if not keep:
+                return
+            times = [times[index] for index in keep]
+            streams = [streams[index] for index in keep]
+            lines = [lines[index] for index in keep]
+        self._took = True
+        self._note_container(max(times))
+        self.context.intake.take_logs(self._identity(), times, streams, lines, self.cursor)
+
+    def _note_container(self, newest: int) -> None:
+        """Whose lines were taken. A stream may lag behind the listing: what is older than the container that
+        the listing shows is of the one before.
+        """
+        cursor, replica = self.cursor, self.replica
+        cursor.clean = False
+        if newest < replica.started_ms:
+            return
+        if replica.restart_count > cursor.restart_count or self._recreated:
+            cursor.restart_count = replica.restart_count
+        cursor.started_ms = replica.started_ms
+
+    def _identity(self) -> LogIdentity:
+        replica = self.replica
+        app = replica.app
+        return LogIdentity(
+            app.organization, app.name, replica.replica_id, replica.cluster_id, replica.node_name
+        )
+
+    # ---- listings ----
+
+    def update(self, replica: Replica, *, streaming: bool) -> None:
+        """What the newest listing says of the replica."""
+        self.replica = replica
+        cursor = self.cursor
+        if cursor.doubt is not None:
+            self._looks += 1
+            self._resolve()
+        elif streaming and self._took and not self._anew and replica.restart_count > cursor.restart_count:
+            # The stream goes on over a restart: this platform does not end it, and what it brought is of both.
+            self._outlived += 1
+            if self._outlived >= LOOKS:
+                cursor.restart_count, cursor.started_ms = replica.restart_count, replica.started_ms
+                self.context.intake.touch(cursor)
+
+    # ---- gaps ----
+
+    def _judge(self, stretch: Stretch) -> None:
+        """The replay does not reach back to what was taken."""
+        if self.cursor.doubt is not None:
+            self.settle_doubt()
+        self.cursor.doubt = Doubt(stretch, self._before, lossy=not self.cursor.clean)
+        self._looks = 0
+        self._resolve()
+
+    def _resolve(self) -> None:
+        doubt, count = self.cursor.doubt, self.replica.restart_count
+        if doubt is None or (count <= doubt.restart_count and self._looks < LOOKS and not self._recreated):
+            return
+        if doubt.lossy or count != doubt.restart_count + 1:
+            self.settle_doubt()
+        self.cursor.doubt = None
+        self.cursor.restart_count = max(count, self.cursor.restart_count)
+        self.context.intake.touch(self.cursor)
+
+    def settle_doubt(self) -> None:
+        """Record the gap that was in doubt, if there is one."""
+        doubt = self.cursor.doubt
+        if doubt is None:
+            return
+        restarted = self.replica.restart_count != doubt.restart_count
+        self.gap(
+            GapReason.RESTARTED if restarted else GapReason.ROTATED,
+            doubt.stretch.from_ms,
+            doubt.stretch.to_ms,
+            "the container restarted while no stream was open to it"
+            if restarted
+            else "the platform's history begins later than what had been taken",
+        )
+        self.cursor.doubt = None
+        self.context.intake.touch(self.cursor)
+
+    def gap(
+        self, reason: GapReason, from_ms: int, to_ms: int | None, detail: str, lost: int | None = None
+    ) -> None:
+        """Record a loss of this replica; `to_ms` None is now."""
+        replica = self.replica
+        self.context.intake.gap(
+            replica.app, reason, from_ms, to_ms, replica_id=replica.replica_id, detail=detail, lost=lost
+        )
+
+    def gone(self) -> None:
+        """Record that the replica went before it was read to its end."""
+        newest = self.cursor.newest
+        if newest is None:
+            since = self.cursor.started_ms or self.replica.started_ms or self.context.now_ms()
+            self.gap(GapReason.REPLICA_GONE, since, None, "the replica went before its history was read")
+        else:
+            self.gap(GapReason.REPLICA_GONE, newest, None, "the replica went while its stream was broken")
+
+    def truncated(self, since: int | None, until: int) -> None:
+        """Record that the last answer was cut before it reached what had been taken."""
+        began = self.replica.started_ms or until
+        self.gap(
+            GapReason.TRUNCATED,
+            min(until, began if since is None else max(since, began)),
+            until,
+            "the replica went before its history was read, and GetAppLogs gave only the end of it",
+        )
+
+    def _undecodable(self, count: int) -> None:
+        self.context.meter.count("undecodable_messages_total", count, Kind.LOGS.value)
+        now = self.context.now_ms()
+        since = self.cursor.newest if self.cursor.newest is not None else now
+        self.gap(
+            GapReason.UNDECODABLE,
+            min(since, now),
+            now,
+            "messages that are not what the server's descriptor says were left out",
+            count,
+        )
