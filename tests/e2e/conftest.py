@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ Make = Callable[..., Shipper]
 
 
 @pytest.fixture
-def shipper(tmp_path: Path) -> Iterator[Make]:
+async def shipper(tmp_path: Path) -> AsyncIterator[Make]:
     """Makes daemons in folders of their own."""
     made: list[Shipper] = []
 
@@ -25,4 +25,4 @@ def shipper(tmp_path: Path) -> Iterator[Make]:
 
     yield make
     for one in made:
-        one.make_sure_it_is_gone()
+        await one.make_sure_it_is_gone()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import sys
@@ -83,9 +82,10 @@ telemetry: {{listen: "127.0.0.1:{self.port}"}}
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), within_s)
 
-    def make_sure_it_is_gone(self) -> None:
+    async def make_sure_it_is_gone(self) -> None:
         if self.process is not None and self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.kill()
+            await self.process.wait()
 
     def said(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
