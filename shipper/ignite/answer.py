@@ -49,7 +49,7 @@ class Answer:
             try:
                 data = await anext(self._content, None)
             except TRANSPORT_ERRORS as error:
-                raise self._failed(status_of(error, self.base_url)) from error
+                raise self._failed(status_of(error, self.base_url, known=True)) from error
             if data is None:
                 self._end()
                 raise StopAsyncIteration

@@ -38,22 +38,25 @@ _ADVICE: Final = (
     ("InvalidContentType", "what listens there does not speak TLS: write grpc:// for plaintext"),
     ("dns error", "the host of ignite.endpoint has no address"),
 )
-_CLOSED_AT_ONCE: Final = "channel closed"
-_CLOSED_ADVICE: Final = {
-    "https": "the server closed the connection: if it wants a client certificate, set ignite.tls.cert_file and "
-    "key_file; it must speak HTTP/2",
-    "http": "the server closed the connection: if it speaks TLS, write grpcs://; it must speak HTTP/2",
+_NOT_UNDERSTOOD: Final = {
+    "https": "the server closed the connection at once: it must speak HTTP/2, and if it wants a client certificate, "
+    "set ignite.tls.cert_file and key_file",
+    "http": "the server closed the connection at once: it must speak HTTP/2, and if it speaks TLS, write grpcs://",
 }
 
 
-def status_of(error: BaseException, base_url: str) -> Status:
-    """The status that a transport error amounts to."""
+def status_of(error: BaseException, base_url: str, *, known: bool) -> Status:
+    """The status that a transport error amounts to. `known` says that the server has answered before; else what is
+    wrong is perhaps the configuration.
+    """
     if isinstance(error, pyqwest.StreamError):
-        return Status(
-            from_reset(error.code), f"{base_url} reset the stream ({error.code.name}): {tidy(str(error))}"
-        )
+        reset = f"{base_url} reset the stream ({error.code.name}): {tidy(str(error))}"
+        return Status(from_reset(error.code), reset)
     reason = tidy(str(error)) or type(error).__name__
-    return Status(Code.UNAVAILABLE, f"{base_url}: {_advice(reason, base_url)}{reason}", genuine=False)
+    advice = next((f"{advice}: " for words, advice in _ADVICE if words in reason), "")
+    if not advice and not known and isinstance(error, pyqwest.WriteError):
+        advice = f"{_NOT_UNDERSTOOD[base_url.partition(':')[0]]}: "
+    return Status(Code.UNAVAILABLE, f"{base_url}: {advice}{reason}", genuine=False)
 
 
 def refused(error: BaseException) -> bool:
@@ -67,9 +70,3 @@ def tidy(text: str) -> str:
     """Foreign text for a message of ours: one line, printable, bounded."""
     line = " ".join(text.split())[:_LONGEST]
     return line if line.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in line)
-
-
-def _advice(reason: str, base_url: str) -> str:
-    if _CLOSED_AT_ONCE in reason:
-        return f"{_CLOSED_ADVICE[base_url.partition(':')[0]]}: "
-    return next((f"{advice}: " for words, advice in _ADVICE if words in reason), "")

@@ -1,9 +1,9 @@
 """HTTP/2 connections to one endpoint, and how many streams each may carry.
 
-A lane is a transport with its own connections. A server states its cap on concurrent streams in SETTINGS, and
-the transport opens further connections by itself when one is full. What it cannot know is a cap that is
-enforced without being stated: by refusing (REFUSED_STREAM), or by letting streams wait for ever. Then the cap
-is learned from what a lane carried, and further streams get a lane of their own.
+A lane is a transport with one connection. A server may cap its concurrent streams, and the transport does not
+tell: streams beyond a cap that the server states wait inside the transport, and beyond one that it only enforces
+they are refused (REFUSED_STREAM) or wait at the server. So a lane never carries more than the usual cap, and a
+smaller one is learned from what a lane carried.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pyqwest import Request, Response
 
 from shipper.ignite.status import CallFailed, Code, Status
 
-FORGET_S: Final = (
-    600.0  # a cap may have been a server's bad moment: after that, see again what a lane carries
-)
+USUAL_CAP: Final = 100  # RFC 9113 section 6.5.2 advises servers to state no less, and many state just that
+FEW: Final = 8  # hardly a server's setting; more likely what it refused in a bad moment
+FORGET_S: Final = 600.0  # after that, so small a cap is tried anew
 DEAD_AFTER: Final = 2  # calls in a row that timed out on one lane before it is given up
 
 
@@ -71,12 +71,12 @@ class Lane:
 class Lanes:
     """Hands out lanes. `connect` makes a transport; it must not block and must not need the server to be up.
 
-    `cap` is how many streams a lane carries, None until a limit was learned.
+    `cap` is how many streams a lane carries, as far as is known.
     """
 
     connect: Callable[[], Transport]
     clock: Callable[[], float] = time.monotonic
-    cap: int | None = None
+    cap: int = USUAL_CAP
     _learned: float = 0.0
     _closed: bool = False
     _lanes: list[Lane] = field(default_factory=list)
@@ -88,8 +88,8 @@ class Lanes:
         """A lane with room, counted as one stream until `release`."""
         if self._closed:
             raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
-        if self.cap is not None and self.clock() - self._learned > FORGET_S:
-            self.cap = None
+        if self.cap < FEW and self.clock() - self._learned > FORGET_S:
+            self.cap = USUAL_CAP
         lane = next((lane for lane in self._lanes if self._has_room(lane)), None)
         if lane is None:
             lane = Lane(self.connect(), self.clock)
@@ -106,10 +106,8 @@ class Lanes:
             await _close(lane)
 
     def full(self, carries: int) -> None:
-        """A lane that carries so many streams took one more and could not carry it: that is the cap."""
-        carries = max(1, carries)
-        if self.cap is None or carries < self.cap:
-            self.cap = carries
+        """A lane that carries so many streams could not carry one more: that is the cap."""
+        self.cap = min(self.cap, max(1, carries))
         self._learned = self.clock()
 
     def suspect(self, lane: Lane) -> None:
@@ -133,7 +131,7 @@ class Lanes:
             await _close(lane)
 
     def _has_room(self, lane: Lane) -> bool:
-        return not lane.retired and (self.cap is None or lane.open < self.cap)
+        return not lane.retired and lane.open < self.cap
 
 
 async def _close(lane: Lane) -> None:

@@ -1,8 +1,8 @@
 """Sends a request on a connection that takes it, and hands out the answer.
 
-A stream that is not answered may be a quiet one (some servers send headers with the first message), one that the
-server lets wait because the connection is full, or one on a connection that is dead. Which it is shows when the
-same connection is asked something that every server answers at once.
+A stream that is not answered may be a quiet one (some servers send headers with the first message), one that waits
+because the connection is full, or one on a connection that is dead. Which it is shows when the same connection is
+asked something that every server answers at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shipper.ignite.status import CallFailed, Code, Status
 
 log = logging.getLogger("shipper.ignite")
 
-PATIENCE_S: Final = 5.0  # a stream that is unanswered for so long makes us ask its connection
+PATIENCE_S: Final = 2.0  # a stream that is unanswered for so long makes us ask its connection
 _TRIES: Final = 20  # with each, one more connection; a server that refuses more has another reason than a cap
 _QUESTION: Final = "/grpc.health.v1.Health/Check"  # answered by every gRPC server, if only with UNIMPLEMENTED
 
@@ -53,6 +53,7 @@ class Wire:
     lanes: Lanes
     headers: Mapping[str, str] = field(repr=False)
     patience_s: float | None = None
+    _known: bool = False  # whether the server ever answered
 
     @asynccontextmanager
     async def open(
@@ -102,7 +103,7 @@ class Wire:
                 continue
             except TRANSPORT_ERRORS as error:
                 if not refused(error):
-                    raise CallFailed(status_of(error, self.base_url)) from error
+                    raise CallFailed(status_of(error, self.base_url, known=self._known)) from error
                 self.lanes.full(lane.open - 1)
             else:
                 return lane, response
@@ -130,6 +131,7 @@ class Wire:
         finally:
             _abandon(coming)
         lane.answer(sent)
+        self._known = True
         return response
 
     # ---- whether a connection takes streams ----
@@ -142,7 +144,7 @@ class Wire:
         if lane.took > sent:
             return True
         if lane.heard > sent:
-            if self.lanes.cap is None or lane.answered < self.lanes.cap:
+            if lane.answered < self.lanes.cap:
                 log.info(
                     "a connection carries %d streams and takes no more: using further ones",
                     lane.answered,
