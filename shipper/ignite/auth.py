@@ -137,6 +137,7 @@ class ClientCredentials:
     _issued: float = 0.0
     _expires: float = 0.0
     _renew: float = 0.0  # from when on the next one is fetched
+    _refused: Grant | None = None
     _refused_young: int = 0
     _refresh: asyncio.Task[Grant] | None = field(default=None)
 
@@ -147,24 +148,30 @@ class ClientCredentials:
         refresh = self._refreshing()
         if grant is not None and now < self._expires:
             return grant.token
-        # Shielded: one caller that is cancelled must not take the refresh from the others.
-        return (await asyncio.shield(refresh)).token
+        # Waited for from outside: one caller that is cancelled must not take the refresh from the others.
+        await asyncio.wait({refresh})
+        if refresh.cancelled():
+            raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
+        return refresh.result().token
 
     def refuse(self, token: str) -> None:
         """The token's life ends. Where fresh ones are refused one after the other, something else is wrong than their
         age, and the token endpoint must not be asked with every call: each lives a little longer than the last.
         """
-        if self._grant is None or self._grant.token != token:
+        if self._grant is None or self._grant.token != token or self._refused is self._grant:
             return
+        self._refused = self._grant
         now = self.clock()
         young = now - self._issued < _YOUNG_S
         self._refused_young = self._refused_young + 1 if young else 1
-        hold = 0.0 if self._refused_young == 1 else min(_LONGEST_HOLD_S, 2.0 ** (self._refused_young - 2))
+        hold = (
+            0.0 if self._refused_young == 1 else min(_LONGEST_HOLD_S, 2.0 ** min(self._refused_young - 2, 10))
+        )
         self._expires = min(self._expires, max(now, self._issued + hold))
         self._renew = min(self._renew, self._expires)
 
     async def aclose(self) -> None:
-        """Cancel a refresh that is under way; callers that wait for it are cancelled with it."""
+        """Cancel a refresh that is under way; callers that wait for it fail."""
         if self._refresh is not None and not self._refresh.done():
             self._refresh.cancel()
             await asyncio.wait({self._refresh})

@@ -1,0 +1,124 @@
+"""How many streams a connection carries, what is learned of it, and when one is given up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from pyqwest import Request, Response
+
+from shipper.ignite.lanes import DEAD_AFTER, FEW, FORGET_S, USUAL_CAP, Lane, Lanes
+from shipper.ignite.status import CallFailed
+
+
+class Transport:
+    """Only counts its closing."""
+
+    closed = 0
+
+    async def execute(self, request: Request, /) -> Response:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class World:
+    made: list[Transport] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
+
+    def lanes(self) -> Lanes:
+        return Lanes(self.connect, self.clock)
+
+    def connect(self) -> Transport:
+        self.made.append(Transport())
+        return self.made[-1]
+
+
+def acquire(lanes: Lanes, count: int) -> list[Lane]:
+    return [lanes.acquire() for _ in range(count)]
+
+
+def test_one_lane_carries_streams_up_to_the_usual_cap() -> None:
+    lanes = World().lanes()
+    assert len(set(map(id, acquire(lanes, USUAL_CAP)))) == 1
+    lanes.acquire()
+    assert len(lanes) == 2
+
+
+async def test_a_place_that_was_given_back_is_used_again() -> None:
+    lanes = World().lanes()
+    first = acquire(lanes, USUAL_CAP)[0]
+    await lanes.release(first, answered=False)
+    assert lanes.acquire() is first
+
+
+def test_a_cap_that_was_learned_holds_for_every_lane() -> None:
+    lanes = World().lanes()
+    acquire(lanes, 11)
+    lanes.full(10)
+    acquire(lanes, 49)
+    assert sorted(lane.open for lane in lanes._lanes) == [9, 10, 10, 10, 10, 11]
+
+
+def test_a_cap_is_never_raised_by_learning_and_never_below_one() -> None:
+    lanes = World().lanes()
+    for carries, cap in ((10, 10), (40, 10), (0, 1)):
+        lanes.full(carries)
+        assert lanes.cap == cap
+
+
+def test_a_cap_too_small_to_be_a_setting_is_forgotten_and_another_is_not() -> None:
+    world = World()
+    for learned, later in ((FEW - 1, USUAL_CAP), (FEW, FEW)):
+        lanes = world.lanes()
+        lanes.full(learned)
+        world.clock.now += FORGET_S + 1
+        lanes.acquire()
+        assert lanes.cap == later
+
+
+async def test_a_suspect_lane_gets_nothing_new_and_closes_with_its_last_stream() -> None:
+    world = World()
+    lanes = world.lanes()
+    old, same = acquire(lanes, 2)
+    lanes.suspect(old)
+    assert lanes.acquire() is not old
+    await lanes.release(old, answered=False)
+    assert world.made[0].closed == 0
+    await lanes.release(same, answered=False)
+    assert world.made[0].closed == 1
+    assert len(lanes) == 1
+
+
+def test_timeouts_in_a_row_make_a_lane_suspect_and_an_answer_between_them_does_not() -> None:
+    lanes = World().lanes()
+    lane = lanes.acquire()
+    for _ in range(DEAD_AFTER - 1):
+        assert not lanes.timed_out(lane)
+    lane.answer(sent=999.0)
+    for _ in range(DEAD_AFTER - 1):
+        assert not lanes.timed_out(lane)
+    assert lanes.timed_out(lane)
+    assert not lanes.timed_out(lane)  # said once
+    assert lane.retired
+
+
+async def test_closing_closes_every_lane_once_and_hands_out_no_more() -> None:
+    world = World()
+    lanes = world.lanes()
+    lane = acquire(lanes, USUAL_CAP + 1)[0]
+    await lanes.aclose()
+    await lanes.release(lane, answered=False)
+    assert [transport.closed for transport in world.made] == [1, 1]
+    with pytest.raises(CallFailed, match="closed"):
+        lanes.acquire()
