@@ -50,6 +50,7 @@ T = TypeVar("T")
 LAST_RESORT_S: Final = (
     10.0  # beyond shutdown.timeout: something swallowed its cancellation, and the data is safe
 )
+LEVELS_EVERY_S: Final = 2.0
 CONNECTED: Final = "platform"
 WRITABLE: Final = "buffer"
 _STDOUT_POLICY: Final = BatchPolicy(max_age_s=0.5, max_size=1024 * 1024)
@@ -73,9 +74,11 @@ async def _run(settings: Settings, logging_: Logging) -> int:
     stop = Stop()
     with stop.listening():
         async with _parts(settings) as daemon, asyncio.TaskGroup() as background:
+            logging_.count_suppressed(lambda lines: daemon.meter.count("log_lines_suppressed_total", lines))
             beside = [
                 background.create_task(daemon.liveness.run(), name="liveness"),
                 background.create_task(logging_.run(), name="log"),
+                background.create_task(daemon.show_connections(), name="connection gauges"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
             try:
@@ -132,6 +135,14 @@ class Daemon:
     collector: Collector
     liveness: Liveness
     readiness: Readiness
+
+    async def show_connections(self) -> None:
+        """Set the gauges of the platform's connections again and again, until cancelled."""
+        while True:
+            lanes = self.platform.lanes
+            self.meter.level("stream_lanes", len(lanes))
+            self.meter.level("streams_open", lanes.open)
+            await asyncio.sleep(LEVELS_EVERY_S)
 
     async def serve(self, stop: Stop, shutdown_timeout_s: float) -> int:
         """Collect and deliver until asked to stop, then drain; 1 where something made going on impossible."""
@@ -240,7 +251,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             await sink.open()
             stack.push_async_callback(sink.aclose)
             workers.append(Worker(sink, buffer, policy(sink_settings), meter))
-        platform = connect(settings.ignite)
+        platform = connect(settings.ignite, meter)
         stack.push_async_callback(platform.aclose)
         intake = Intake(buffer, codec, meter)
         collector = Collector(

@@ -249,8 +249,10 @@ class Intake:
         began = time.monotonic()
         while True:
             try:
+                started = time.monotonic()
                 await self.buffer.commit(frames, writes)
             except BufferFull as error:
+                self.meter.count("commits_total", 1, "full")
                 if said != "full":
                     log.warning(
                         "buffer is full: streams are held back until a sink takes something: %s", error
@@ -258,6 +260,7 @@ class Intake:
                 said = "full"
                 await self.buffer.wait_for_space()
             except BufferUnavailable as error:
+                self.meter.count("commits_total", 1, "unavailable")
                 if said != str(error):
                     log.error(  # noqa: TRY400 - the message says it all
                         "buffer cannot be written: streams are held back: %s",
@@ -271,12 +274,16 @@ class Intake:
                     log.info(
                         "buffer takes records again", extra={"seconds": round(time.monotonic() - began, 1)}
                     )
+                self.meter.count("commits_total", 1, "ok")
+                self.meter.observe("commit_seconds", time.monotonic() - started)
                 self._count(frames)
                 return
 
     def _count(self, frames: Sequence[Frame]) -> None:
         now = self.clock()
         for frame in frames:
+            self.meter.count("records_committed_total", frame.records, frame.partition.kind.value)
+            self.meter.count("bytes_committed_total", len(frame.data), frame.partition.kind.value)
             if frame.partition.kind is Kind.LOGS:
                 self.meter.observe("durable_seconds", max(0.0, now - frame.last_ms / 1000))
 

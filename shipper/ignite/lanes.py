@@ -81,6 +81,11 @@ class Lanes:
     _closed: bool = False
     _lanes: list[Lane] = field(default_factory=list)
 
+    @property
+    def open(self) -> int:
+        """Requests under way on all lanes."""
+        return sum(lane.open for lane in self._lanes)
+
     def __len__(self) -> int:
         return len(self._lanes)
 
