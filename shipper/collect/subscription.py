@@ -29,6 +29,7 @@ SETTLE_S: Final = 10.0  # a stream of a replica that is gone brings its last lin
 PROOF_S: Final = 60.0  # a stream that was alive so shortly before its replica left has not missed its end
 LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
+LAST_LINES: Final = 10_000  # asked for at the end; servers allow less
 _LAST_LOOKS: Final = 3
 _WHY_ENDED: Final = {SETTLED: "done", "half_open": "stalled", "starved": "stalled"}
 _REFUSED: Final = (Action.PARK, Action.STOP)
@@ -274,7 +275,7 @@ class LogSubscription:
         )
 
     async def _last_look(self) -> bool:
-        """GetAppLogs once more; whether its answer reaches from what had been taken to the end."""
+        """GetAppLogs once more; whether its answer shows the end. What is missing before it is recorded."""
         page = await self._last_page()
         if page is None or not page.chunk.times:
             return False
@@ -286,16 +287,21 @@ class LogSubscription:
         taker.settle_doubt()
         if page.truncated and cursor.taken - taken == len(chunk.times) and self.context.intake.gaps == gaps:
             taker.truncated(since, chunk.times[0])
-        return self.context.intake.gaps == gaps
+        return True
 
     async def _last_page(self) -> LogPage | None:
+        """As many lines as can be had; None where there are none to be had any more."""
+        replica, limit = self.replica, LAST_LINES
         for _ in range(_LAST_LOOKS):
             try:
-                return await self.context.platform.get_logs(self.replica.app, self.replica.replica_id)
+                return await self.context.platform.get_logs(replica.app, replica.replica_id, limit)
             except CallFailed as error:
-                if error.status.action in (Action.GONE, *_REFUSED):
+                if error.status.code is Code.INVALID_ARGUMENT and limit:
+                    limit = 0
+                elif error.status.action in (Action.GONE, *_REFUSED):
                     return None
-                await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
+                else:
+                    await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
         return None
 
     def _move(self, state: State | None) -> None:

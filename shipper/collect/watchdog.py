@@ -22,10 +22,11 @@ from shipper.ignite.status import CallFailed
 log = logging.getLogger("shipper.collect")
 
 SCAN_EVERY_S: Final = 2.0
-QUIET_S: Final = 20.0  # with the check and its grace, a dead stream is replaced within half a minute
-CHECK_EVERY_S: Final = 25.0  # for a replica that stays silent
+QUIET_S: Final = 20.0  # with the check and its grace, a stream that spoke is replaced within half a minute
+CHECK_EVERY_S: Final = 35.0  # of a replica that stays silent: well within a minute with all that comes on top
+FEW_LINES: Final = 100
 GRACE_S: Final = 3.0  # lines printed just before the check are still on their way
-AT_ONCE: Final = 8  # checks in flight: thousands of silent replicas must not become a burst
+AT_ONCE: Final = 16  # checks in flight: thousands of silent replicas must not become a burst
 
 
 @dataclass(slots=True)
@@ -88,18 +89,31 @@ class Watchdog:
 
     async def _missing(self, subscription: LogSubscription) -> int:
         """How many lines GetAppLogs shows that the stream did not bring; 0 where it cannot be asked."""
-        replica = subscription.replica
         try:
-            page = await self.context.platform.get_logs(replica.app, replica.replica_id)
+            missing = await self._compare(subscription, FEW_LINES)
+            if missing is None:  # the limit cuts the new end here: which one it cuts is not documented
+                missing = await self._compare(subscription, 0)
         except CallFailed as error:
-            log.debug("silent stream could not be checked: %s", error, extra={"replica": replica.replica_id})
+            log.debug(
+                "silent stream could not be checked: %s",
+                error,
+                extra={"replica": subscription.replica.replica_id},
+            )
             return 0
         subscription.checked_at = asyncio.get_running_loop().time()
-        window = subscription.cursor.window
-        chunk = readable(page.chunk, window)
-        missing = window.misses(chunk.times, fingerprints(chunk.times, chunk.streams, chunk.lines))
         if not missing:
             subscription.verified()
+        return missing or 0
+
+    async def _compare(self, subscription: LogSubscription, limit: int) -> int | None:
+        """How many of the newest lines were not taken; None where the answer does not reach to what was."""
+        replica, window = subscription.replica, subscription.cursor.window
+        page = await self.context.platform.get_logs(replica.app, replica.replica_id, limit)
+        chunk = readable(page.chunk, window)
+        prints = fingerprints(chunk.times, chunk.streams, chunk.lines)
+        missing = window.misses(chunk.times, prints)
+        if not missing and page.truncated and window.last is not None and window.last not in prints:
+            return None
         return missing
 
     def _replace(self, subscription: LogSubscription, missing: int) -> None:

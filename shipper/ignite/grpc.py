@@ -94,8 +94,8 @@ class GrpcPlatform:
             plausible.check_replicas(replicas)
         return replicas
 
-    async def get_logs(self, app: App, replica_id: str) -> LogPage:
-        call, request = await self._request("GetAppLogs", app, replica_id=replica_id)
+    async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
+        call, request = await self._request("GetAppLogs", app, replica_id=replica_id, limit=limit)
         page = await self._unary(call, request)
         chunk = LogDecoder(call.response, replica_id, strict=self._agreement.guessing).rows(page.lines)
         if self._agreement.guessing and page.lines:

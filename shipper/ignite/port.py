@@ -76,8 +76,8 @@ class Platform(Protocol):
     async def list_replicas(self, app: App) -> list[Replica]:
         """The running replicas of an app."""
 
-    async def get_logs(self, app: App, replica_id: str) -> LogPage:
-        """Recent lines of one replica, as many as the platform's default limit allows."""
+    async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
+        """Recent lines of one replica, at most `limit` and what the platform allows; 0 is its default."""
 
     async def get_events(self, app: App) -> EventPage:
         """The events that the platform still remembers (about an hour)."""

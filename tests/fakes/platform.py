@@ -258,6 +258,8 @@ class FakePlatform:
     sorted_replay: bool = False
     answers_streams: bool = True  # whether a stream answers before it has something to say
     logs_limit: int = 1000
+    logs_refused_above: float = float("inf")
+    logs_oldest: bool = False  # a limit cuts the new end
     newest_first: bool = False
     apps: dict[str, FakeApp] = field(default_factory=dict)
     printed: list[Line] = field(default_factory=list)
@@ -309,10 +311,13 @@ class FakePlatform:
         found = self._found(app)
         return found.answers.popleft() if found.answers else found.listing()
 
-    async def get_logs(self, app: App, replica_id: str) -> LogPage:
+    async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
         await self._admit("GetAppLogs", app.name, replica_id)
+        if limit > self.logs_refused_above:
+            raise CallFailed(Status(Code.INVALID_ARGUMENT, f"limit {limit} is too high"))
         lines = self._replica(app, replica_id).replay()
-        page = lines[-self.logs_limit :]
+        most = min(limit or self.logs_limit, self.logs_limit)
+        page = lines[:most] if self.logs_oldest else lines[-most:]
         return LogPage(chunk_of(reversed(page) if self.newest_first else page), len(page) < len(lines))
 
     async def get_events(self, app: App) -> EventPage:
