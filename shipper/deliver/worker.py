@@ -20,6 +20,7 @@ from shipper.deliver.report import Report
 from shipper.deliver.retry import Draw
 from shipper.meter import Meter
 from shipper.model import Partition
+from shipper.sinks.budget import ByteBudget
 from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry, Sink
 
 log = logging.getLogger("shipper.deliver")
@@ -28,12 +29,13 @@ log = logging.getLogger("shipper.deliver")
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`attempt_s`: the last resort against a sink that hangs; every sink has shorter ones of its own.
-
+    `memory`: bytes of frames that a worker holds at once; a larger batch is held alone.
     `refresh_s`: how often at most the view of the buffer is renewed. `stuck_after`: failures of one batch among others
     that pass, before it is told. `grace_s`: how long a sink that ignores cancellation holds up a drain.
     """
 
     attempt_s: float = 600.0
+    memory: int = 64 * 1024 * 1024
     refresh_s: float = 1.0
     levels_s: float = 5.0
     stuck_after: int = 5
@@ -73,6 +75,7 @@ class Worker:
         self._breaker = Breaker(self._limits.pace)
         self._attempts: dict[int, float] = {}  # batch_id -> when its attempt began
         self._arrived = outbox.subscribe(sink.name)
+        self._memory = ByteBudget(self._limits.memory)
         self._wake = asyncio.Event()
         self._refresh_s = min(self._limits.refresh_s, policy.max_age_s / 4)
         self._stale = True
@@ -216,13 +219,14 @@ class Worker:
     async def _deliver(self, sealed: Sealed) -> None:
         batch = sealed.batch
         try:
-            frames = await self._patience.insist("read a batch", lambda: self._outbox.read(batch))
-            if frames is None:
-                self._reload = True
-                return
-            began = self._attempts[batch.batch_id] = self._now()
-            outcome = await attempt(self.sink, batch, frames, deadline_s=self._limits.attempt_s)
-            del frames
+            async with self._memory.hold(batch.size):
+                frames = await self._patience.insist("read a batch", lambda: self._outbox.read(batch))
+                if frames is None:
+                    self._reload = True
+                    return
+                began = self._attempts[batch.batch_id] = self._now()
+                outcome = await attempt(self.sink, batch, frames, deadline_s=self._limits.attempt_s)
+                del frames
             self._report.attempted(outcome, self._now() - began)
             await self._settle(sealed, outcome, began)
         finally:
