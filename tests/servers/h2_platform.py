@@ -58,6 +58,13 @@ def described(*files: FileDescriptorProto) -> bytes:
     ).SerializeToString()
 
 
+def settings_for(address: str, **more: Any) -> IgniteSettings:
+    """What a configuration would say of a server in plaintext."""
+    return IgniteSettings.model_validate(
+        {"endpoint": f"grpc://{address}", "organization": APP.organization, "auth": {"type": "none"}, **more}
+    )
+
+
 @asynccontextmanager
 async def platform_of(
     server: H2Server,
@@ -67,14 +74,11 @@ async def platform_of(
     patience_s: float = 0.2,
 ) -> AsyncIterator[GrpcPlatform]:
     """The client, as the daemon has it but for its patience."""
-    settings = IgniteSettings.model_validate(
-        {"endpoint": f"grpc://{server.address}", "organization": APP.organization, "auth": {"type": "none"}}
-    )
     platform = GrpcPlatform(
         base_url=server.url,
         organization=APP.organization,
         tokens=tokens or NoToken(),
-        connect=connect(settings).connect,
+        connect=connect(settings_for(server.address)).connect,
         call_timeout_s=call_timeout_s,
         patience_s=patience_s,
     )
