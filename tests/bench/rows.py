@@ -14,6 +14,7 @@ from tests.bench.surroundings import Setup
 
 _LOGS: Final = 'kind="logs"'
 _SETTLE_S: Final = 0.5  # for what a daemon does once after it has opened its streams
+_MAX_AGE: Final = "500ms"  # of batches: objects are small, but the wait for the last ones is short
 _PERCENTILES: Final = (0.5, 0.99)
 
 
@@ -74,7 +75,7 @@ def archived(setup: Setup) -> Passage:
     The lines are held back until every stream is open. It ends with the last object that the store has taken.
     """
     setup.server.ask("hold")
-    with setup.start(max_age="1s") as daemon:
+    with setup.start(max_age=_MAX_AGE) as daemon:
         passage = _let_through(
             setup, daemon, lambda: daemon.metric("shipper_records_delivered_total", _LOGS), from_store=True
         )
@@ -87,7 +88,7 @@ def skipped(setup: Setup) -> Passage:
     """The same history again to a daemon that has archived it: nothing is new."""
     before = setup.store.ask("status")["bytes"]
     setup.server.ask("hold")
-    with setup.start(max_age="1s") as daemon:
+    with setup.start(max_age=_MAX_AGE) as daemon:
         passage = _let_through(
             setup, daemon, lambda: daemon.metric("shipper_duplicates_suppressed_total", _LOGS)
         )
@@ -120,11 +121,13 @@ def _check(setup: Setup, arrived: Tally) -> None:
 def subscribed(setup: Setup, seconds: float) -> Footprint:
     """Every replica prints a line a second."""
     with setup.start() as daemon:
+        setup.server.ask("go")
         setup.wait_for_streams(daemon)
         setup.server.ask(f"print {setup.load.replicas}")
         time.sleep(min(5.0, seconds))
         footprint = _watch(daemon, seconds)
-        setup.server.ask("print 0")
+        lines = setup.server.ask("print 0")["printed"]
+        _wait_for_commits(daemon, lines)
     return footprint
 
 
@@ -134,6 +137,12 @@ def idle(setup: Setup, seconds: float) -> Footprint:
         setup.wait_for_streams(daemon)
         time.sleep(min(5.0, seconds))
         return _watch(daemon, seconds)
+
+
+def _wait_for_commits(daemon: Daemon, lines: int) -> None:
+    wait_until(
+        lambda: daemon.metric("shipper_records_committed_total", _LOGS) >= lines, "the last line's commit"
+    )
 
 
 def _watch(daemon: Daemon, seconds: float) -> Footprint:
@@ -154,9 +163,7 @@ def durable(setup: Setup, lines_per_s: int, seconds: float) -> Delay:
         setup.server.ask(f"print {lines_per_s}")
         time.sleep(seconds)
         lines = setup.server.ask("print 0")["printed"]
-        wait_until(
-            lambda: daemon.metric("shipper_records_committed_total", _LOGS) >= lines, "the last line's commit"
-        )
+        _wait_for_commits(daemon, lines)
         commits = daemon.metric("shipper_commit_seconds_count")
         commit_ms = 1000 * daemon.metric("shipper_commit_seconds_sum") / max(commits, 1)
         daemon.kill()

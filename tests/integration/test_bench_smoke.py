@@ -1,0 +1,23 @@
+"""The bench measures what it says: the daemon's archive holds exactly what the load server printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.bench import rows
+from tests.bench.surroundings import Load, surroundings
+
+
+def test_a_small_history_arrives_complete_and_once(tmp_path: Path) -> None:
+    """Every line of two apps' replicas is in the objects, and the same history again adds none (else it raises)."""
+    with surroundings(Load(replicas=3, apps=2, history=400, pace=100), tmp_path) as setup:
+        assert rows.archived(setup).lines == 1200
+        assert rows.skipped(setup).lines == 1200
+
+
+def test_lines_that_are_printed_now_are_found_in_the_buffer(tmp_path: Path) -> None:
+    """The delay from printing to commit is taken from the buffer's own frames, and no line is missing there."""
+    with surroundings(Load(replicas=2), tmp_path) as setup:
+        delay = rows.durable(setup, lines_per_s=400, seconds=1.0)
+    assert delay.lines > 0
+    assert 0 <= delay.p50_s <= delay.p99_s
