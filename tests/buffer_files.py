@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from shipper.archive.codec import compress, decode, decompress
+from shipper.archive.codec import LogIdentity, compress, decode, decompress, encode_logs
 from shipper.buffer import Buffer, Sinks, WhenFull
 from shipper.model import Codec, CursorWrite, Frame, Kind, Partition
 from tests.fakes.meter import FakeMeter
@@ -52,8 +52,10 @@ def lines(
     *texts: str, where: Partition | None = None, codec: Codec = Codec.ZSTD, at: int = 1_760_400_000_000
 ) -> Frame:
     """A frame of real records."""
-    raw = b"".join(b'{"line":"%s"}\n' % text.encode() for text in texts)
-    return Frame(where or partition(), codec, len(texts), at, at, len(raw), compress(codec, raw))
+    where = where or partition()
+    who = LogIdentity(where.organization, where.app)
+    raw = b"".join(encode_logs(who, [at] * len(texts), [None] * len(texts), texts))
+    return Frame(where, codec, len(texts), at, at, len(raw), compress(codec, raw))
 
 
 def cursor(

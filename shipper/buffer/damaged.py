@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ from shipper.buffer.database import Damaged, Database, Row
 from shipper.buffer.quota import PAGE_SIZE, Quota
 from shipper.errors import BufferFull, BufferUnavailable
 
-_PROBES: Final = 200_000  # numbers tried one by one; some seconds at most
+_PROBES: Final = (
+    2_000  # numbers tried one by one without finding a row; a page holds some hundred rows at most
+)
 _UNREADABLE: Final = (Damaged, BufferUnavailable, BufferFull)
 
 
@@ -48,10 +51,20 @@ class DamagedFile:
             yield from self._between(f"{select} WHERE {names[0]} = ?", last, first)
 
     def _between(self, select: str, last: Row | None, first: Row | None) -> Iterator[Row]:
-        begin = _number(last, 0) + 1
-        end = min(_number(first, begin + _PROBES), begin + _PROBES)
-        for number in range(begin, end):
-            yield from self.get(select, (number,))
+        """Rows in the midst of the damage, until so many numbers in a row gave none."""
+        number = _number(last, 0) + 1
+        end = _number(first, sys.maxsize)
+        stop = number + _PROBES
+        while number < min(end, stop):
+            for row in self.get(select, (number,)):
+                yield row
+                stop = number + _PROBES
+            number += 1
+
+    def sequences(self, *tables: str) -> list[tuple[str, int]]:
+        """The last number that each of these tables has given to a row, as far as it can be read."""
+        found = self.get("SELECT name, seq FROM sqlite_sequence")
+        return [(name, seq) for name, seq in found if name in tables and type(seq) is int and seq >= 0]
 
     def get(self, sql: str, parameters: tuple[int, ...] = ()) -> list[Row]:
         """The rows of a query, none if they cannot be read."""

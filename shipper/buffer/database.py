@@ -264,6 +264,8 @@ class Database:
             raise
         except sqlite3.Error as error:
             raise self._meaning(error) from error
+        except UnicodeDecodeError as error:  # a message of SQLite's that quotes the damaged file
+            raise Damaged(str(error)) from error
 
     def _meaning(self, error: sqlite3.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)

@@ -22,7 +22,7 @@ from shipper.buffer.loading import Setup, load
 from shipper.buffer.lock import Lock
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Quota
-from shipper.buffer.salvage import Salvage, Saved, nothing_saved
+from shipper.buffer.salvage import Saved, nothing_saved, salvage
 from shipper.buffer.values import BufferStats, Recovery
 from shipper.errors import BufferError, BufferFull, BufferUnavailable
 
@@ -221,7 +221,7 @@ class Engine:
                 saved = nothing_saved(target, int(now * 1000))
             else:
                 with opened(self._files.main, self._quota, first_page) as source:
-                    saved = Salvage(source, target, self._setup.sinks, int(now * 1000)).run()
+                    saved = salvage(source, target, self._setup.sinks, int(now * 1000))
             target.checkpoint()
         aside = self._files.succeed(now)
         self.recovered = _recovery(aside, damage, saved)

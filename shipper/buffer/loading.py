@@ -20,13 +20,13 @@ from shipper.buffer.ledger import Ledger
 from shipper.buffer.losses import Loss, gaps_of
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import Need
-from shipper.buffer.schema import BATCHES, FRAMES, INSERT_LOSS, text_bytes
+from shipper.buffer.schema import BATCHES, FRAMES, INSERT_LOSS, PARTITIONS, text_bytes
 from shipper.buffer.sealing import members, mend
 from shipper.buffer.slots import Slot, Slots, assign
 from shipper.buffer.values import Sinks, WhenFull
-from shipper.buffer.writing import frame_row
+from shipper.buffer.writing import frame_row, partition_row
 from shipper.errors import BufferFull
-from shipper.model import App, Batch, Codec, Gap, GapReason, Kind, Partition
+from shipper.model import App, Batch, Codec, Gap, GapReason, Kind
 
 log = logging.getLogger("shipper.buffer")
 
@@ -81,8 +81,7 @@ def _next(database: Database, table: str) -> int:
 
 def _read(database: Database, setup: Setup, slots: Slots, notes: Notes) -> Ledger:
     index = Index(slots)
-    partitions = database.rows("SELECT id, kind, organization, app, hour FROM partitions")
-    index.know({number: partition_of(rest) for number, *rest in partitions})
+    index.know(dict(map(partition_row, database.rows(PARTITIONS))))
     numbers = {slot.number: slot for slot in slots}
     for number, partition_id, frame_id in database.rows(
         "SELECT slot, partition_id, sealed_through FROM progress"
@@ -126,17 +125,6 @@ def _read_frames(ledger: Ledger) -> None:
             first, _ = unneeded.get(row.partition_id, (row.id, 0))
             unneeded[row.partition_id] = (first, row.id)
     ledger.garbage = [(partition_id, first, last) for partition_id, (first, last) in unneeded.items()]
-
-
-def partition_of(values: Sequence[object]) -> Partition:
-    """A row of a partition: kind, organization, app, hour. Raises Damaged for what was never written."""
-    kind, organization, app, hour = values
-    try:
-        if isinstance(hour, int):
-            return Partition(Kind(str(kind)), stored_text(organization), stored_text(app), hour)
-    except ValueError as error:
-        raise Damaged(f"a partition's row cannot be read: {error}") from error
-    raise Damaged("a partition's hour is no number")
 
 
 def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:

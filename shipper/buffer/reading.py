@@ -65,6 +65,8 @@ def frame_bytes(ledger: Ledger, row: FrameRow) -> bytes | None:
 
 def checked(row: FrameRow, pieces: list[bytes]) -> bytes | None:
     """The pieces as one, if together they have the frame's size and checksum."""
+    if not all(type(piece) is bytes for piece in pieces):  # a damaged row may read as anything
+        return None
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return data if len(data) == row.size and zlib.crc32(data) == row.crc else None
 

@@ -10,6 +10,9 @@ a commit that did not end.
 frames of a partition is kept as ranges, not per frame: those up to `progress.sealed_through` are sealed,
 and sealed frames that lie in none of the sink's `batches` are acknowledged. Frames with an id below
 `sinks.from_frame` are none of the sink's: its slot may have been another sink's before.
+
+SQLite checks a page's structure but not its content. `frames.crc` is the CRC-32 of a frame's bytes, and
+`checksum` that of the other values of a row on which it depends where records end up.
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ TABLES: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE sinks (slot INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, from_frame INTEGER NOT NULL)",
     """CREATE TABLE partitions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, organization BLOB NOT NULL, app BLOB NOT
-        NULL, hour INTEGER NOT NULL)""",
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, organization BLOB NOT NULL,
+        app BLOB NOT NULL, hour INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
     """CREATE TABLE frames (
         id INTEGER PRIMARY KEY AUTOINCREMENT, partition_id INTEGER NOT NULL, codec TEXT NOT NULL,
         records INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, size INTEGER NOT NULL,
-        crc INTEGER NOT NULL, sinks INTEGER NOT NULL, committed_ms INTEGER NOT NULL)""",
+        crc INTEGER NOT NULL, sinks INTEGER NOT NULL, committed_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL)""",
     "CREATE INDEX frames_of_partition ON frames (partition_id, id)",
     "CREATE TABLE pieces (id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     """CREATE TABLE progress (
@@ -40,8 +44,8 @@ TABLES: Final = (
         first_frame INTEGER NOT NULL, last_frame INTEGER NOT NULL, committed_ms INTEGER NOT NULL,
         attempts INTEGER NOT NULL)""",
     """CREATE TABLE cursors (
-        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, state BLOB NOT NULL, updated_ms INTEGER NOT
-        NULL)""",
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, state BLOB NOT NULL,
+        updated_ms INTEGER NOT NULL)""",
     """CREATE TABLE segments (
         cursor_id INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL,
         PRIMARY KEY (cursor_id, seq)) WITHOUT ROWID""",
@@ -55,7 +59,10 @@ TABLES: Final = (
 PIECES_PER_FRAME: Final = 4096
 PIECE_SIZE: Final = 1024 * 1024
 
-FRAME_COLUMNS: Final = "id, partition_id, codec, records, first_ms, last_ms, size, crc, sinks, committed_ms"
+FRAME_COLUMNS: Final = (
+    "id, partition_id, codec, records, first_ms, last_ms, size, crc, sinks, committed_ms, checksum"
+)
+PARTITION_COLUMNS: Final = "id, kind, organization, app, hour, checksum"
 BATCH_COLUMNS: Final = (
     "id, slot, partition_id, name, codec, frames, records, size, first_ms, last_ms, first_frame, last_frame, "
     "committed_ms, attempts"
@@ -63,12 +70,13 @@ BATCH_COLUMNS: Final = (
 
 FRAMES: Final = f"SELECT {FRAME_COLUMNS} FROM frames"  # noqa: S608 - here and below: our own column names
 FRAMES_IN_RANGE: Final = f"{FRAMES} WHERE partition_id = ? AND id BETWEEN ? AND ? ORDER BY id"
+PARTITIONS: Final = f"SELECT {PARTITION_COLUMNS} FROM partitions"  # noqa: S608
 PIECES_OF_FRAME: Final = "SELECT data FROM pieces WHERE id BETWEEN ? AND ? ORDER BY id"
-INSERT_FRAME: Final = f"INSERT INTO frames ({FRAME_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+INSERT_FRAME: Final = f"INSERT INTO frames ({FRAME_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 INSERT_PIECE: Final = "INSERT INTO pieces (id, data) VALUES (?, ?)"
 BATCHES: Final = f"SELECT {BATCH_COLUMNS} FROM batches ORDER BY id"  # noqa: S608
 INSERT_BATCH: Final = f"INSERT INTO batches ({BATCH_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-INSERT_PARTITION: Final = "INSERT INTO partitions (id, kind, organization, app, hour) VALUES (?, ?, ?, ?, ?)"
+INSERT_PARTITION: Final = f"INSERT INTO partitions ({PARTITION_COLUMNS}) VALUES (?,?,?,?,?,?)"  # noqa: S608
 INSERT_LOSS: Final = (
     "INSERT INTO losses (organization, app, kind, from_ms, to_ms, reason, lost, detail) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

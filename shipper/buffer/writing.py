@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from shipper.buffer.database import Damaged, Database, Row
+from shipper.buffer.database import Damaged, Database, Row, stored_text
 from shipper.buffer.index import FrameRow
 from shipper.buffer.quota import Need, Pages, need_of_frames, pages_for
 from shipper.buffer.schema import (
@@ -16,7 +17,7 @@ from shipper.buffer.schema import (
     pieces_of,
     text_bytes,
 )
-from shipper.model import Codec, Partition
+from shipper.model import Codec, Kind, Partition
 
 Piece = tuple[int, memoryview]
 
@@ -51,11 +52,7 @@ def write_pieces(database: Database, rows: Iterable[Piece]) -> None:
 
 def write_rows(database: Database, plan: Plan) -> None:
     """Insert what makes the bytes into frames."""
-    partitions = (
-        (number, one.kind.value, text_bytes(one.organization), text_bytes(one.app), one.hour)
-        for number, one in plan.partitions.items()
-    )
-    database.run_many(INSERT_PARTITION, partitions)
+    database.run_many(INSERT_PARTITION, (_partition_values(*item) for item in plan.partitions.items()))
     database.run_many(INSERT_FRAME, (_frame_values(row) for row in plan.rows))
 
 
@@ -97,17 +94,24 @@ def pieces(plan: Plan) -> Iterator[tuple[int, memoryview]]:
 
 def frame_row(values: Row) -> FrameRow:
     """A row of FRAME_COLUMNS. Raises Damaged for what was never written."""
-    try:
-        number, partition_id, codec, *rest = values
-        if not all(type(value) is int for value in (number, partition_id, *rest)):
-            raise Damaged(f"frame {number!r} has columns that are no numbers")
-        return FrameRow(number, partition_id, Codec(codec), *rest)
-    except (TypeError, ValueError) as error:
-        raise Damaged(f"a frame's row cannot be read: {error}") from error
+    *content, checksum = values
+    if checksum != _checksum(content):
+        raise Damaged(f"the row of frame {values[0]!r} does not have its checksum")
+    number, partition_id, codec, *rest = content
+    return FrameRow(number, partition_id, Codec(codec), *rest)
 
 
-def _frame_values(row: FrameRow) -> tuple[object, ...]:
-    return (
+def partition_row(values: Row) -> tuple[int, Partition]:
+    """A row of PARTITION_COLUMNS. Raises Damaged for what was never written."""
+    *content, checksum = values
+    if checksum != _checksum(content):
+        raise Damaged(f"the row of partition {values[0]!r} does not have its checksum")
+    number, kind, organization, app, hour = content
+    return number, Partition(Kind(kind), stored_text(organization), stored_text(app), hour)
+
+
+def _frame_values(row: FrameRow) -> list[object]:
+    return _with_checksum(
         row.id,
         row.partition_id,
         row.codec.value,
@@ -119,3 +123,15 @@ def _frame_values(row: FrameRow) -> tuple[object, ...]:
         row.sinks,
         row.committed_ms,
     )
+
+
+def _partition_values(number: int, one: Partition) -> list[object]:
+    return _with_checksum(number, one.kind.value, text_bytes(one.organization), text_bytes(one.app), one.hour)
+
+
+def _with_checksum(*content: object) -> list[object]:
+    return [*content, _checksum(content)]
+
+
+def _checksum(content: Sequence[object]) -> int:
+    return zlib.crc32(repr(tuple(content)).encode())
