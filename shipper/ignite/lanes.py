@@ -39,9 +39,10 @@ class Transport(Protocol):
 class Lane:
     """One transport and what is known of it. Times are `clock`'s, in seconds.
 
-    `open` counts requests from being sent to their end, `answered` those whose headers have come, `timeouts` calls
-    in a row that were not answered in time. `heard` is when anything last came; `took` is when the youngest
-    request was sent that was answered, `left` when the youngest was sent that was not.
+    `open` counts requests from being sent to their end, `answered` those whose headers have come, `timeouts` calls in
+    a row that were not answered in time. `greeted` says that its present connection has answered. `heard` is when
+    anything last came; `took` is when the youngest request was sent that was answered, `left` when the youngest was
+    sent that was not.
     """
 
     transport: Transport
@@ -50,6 +51,7 @@ class Lane:
     answered: int = 0
     timeouts: int = 0
     retired: bool = False
+    greeted: bool = False
     heard: float = -1.0
     took: float = -1.0
     left: float = -1.0
@@ -59,6 +61,7 @@ class Lane:
         """The headers of a request that was sent at `sent` have come."""
         self.answered += 1
         self.timeouts = 0
+        self.greeted = True
         self.took = max(self.took, sent)
         self.heard_now()
 

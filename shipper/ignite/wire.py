@@ -27,6 +27,7 @@ from shipper.ignite.status import CallFailed, Code, Status
 log = logging.getLogger("shipper.ignite")
 
 PATIENCE_S: Final = 2.0  # a stream that is unanswered for so long makes us ask its connection
+_LONGEST_PATIENCE_S: Final = 30.0
 _TRIES: Final = 20  # with each, one more connection; a server that refuses more has another reason than a cap
 _QUESTION: Final = "/grpc.health.v1.Health/Check"  # answered by every gRPC server, if only with UNIMPLEMENTED
 
@@ -83,6 +84,8 @@ class Wire:
         lane, response = await self._send(path, message, token, trip)
 
         def failing(status: Status) -> None:
+            if not status.genuine:
+                lane.greeted = False
             if status.code is Code.UNAUTHENTICATED and token is not None:
                 self.tokens.refuse(token)
 
@@ -103,6 +106,7 @@ class Wire:
                 continue
             except TRANSPORT_ERRORS as error:
                 if not refused(error):
+                    lane.greeted = False
                     raise CallFailed(status_of(error, self.base_url, known=self._known)) from error
                 self.lanes.full(lane.open - 1)
             else:
@@ -115,18 +119,20 @@ class Wire:
         )
 
     async def _answered(self, lane: Lane, request: Request) -> Response:
-        sent = self.lanes.clock()
+        await self._greet(lane)
+        sent = since = self.lanes.clock()
         coming = asyncio.ensure_future(lane.transport.execute(request))
         patience = self.patience_s
         try:
             while not coming.done():
                 await asyncio.wait({coming}, timeout=patience)
-                if coming.done():
+                if coming.done() or patience is None:
                     break
-                takes_more = await self._takes_more(lane, sent)
+                takes_more = await self._takes_more(lane, since)
                 if not takes_more and not coming.done():
                     raise _Unanswered
-                patience = None  # this one is only quiet
+                # This one is only quiet, or others were served before it: ask again, less and less often.
+                since, patience = self.lanes.clock(), min(2 * patience, _LONGEST_PATIENCE_S)
             response = coming.result()
         finally:
             _abandon(coming)
@@ -136,14 +142,26 @@ class Wire:
 
     # ---- whether a connection takes streams ----
 
-    async def _takes_more(self, lane: Lane, sent: float) -> bool:
-        """Whether the lane answers what is sent after `sent`; asked once for all streams that wait on it."""
+    async def _greet(self, lane: Lane) -> None:
+        """Let one question go first over a connection that is new, and everything else wait for its answer: a server
+        takes a burst of streams badly before it could state its cap (gRPC's own ends the connection with
+        ENHANCE_YOUR_CALM).
+        """
+        since = self.lanes.clock()
+        if lane.greeted or self.patience_s is None:
+            return
         async with lane.asking:
-            if lane.took <= sent and lane.left <= sent:
+            if not lane.greeted and max(lane.took, lane.left) < since:
                 await self._ask(lane)
-        if lane.took > sent:
+
+    async def _takes_more(self, lane: Lane, since: float) -> bool:
+        """Whether the lane answers what was sent after `since`; asked once for all streams that wait on it."""
+        async with lane.asking:
+            if lane.took <= since and lane.left <= since:
+                await self._ask(lane)
+        if lane.took > since:
             return True
-        if lane.heard > sent:
+        if lane.heard > since:
             if lane.answered < self.lanes.cap:
                 log.info(
                     "a connection carries %d streams and takes no more: using further ones",
@@ -168,6 +186,7 @@ class Wire:
             lane.left = sent
         else:
             lane.took = sent
+            lane.greeted = True
             lane.heard_now()
 
     def _warn(self) -> None:
