@@ -1,7 +1,7 @@
 """Compares ways to read a log stream: grpc.aio message by message, and the HTTP/2 body as bytes.
 
 `python -m tests.bench.transports` runs each client in a process of its own against one load server. The figures say why
-shipper reads streams with pyqwest (docs/performance.md).
+a stream is read as bytes (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from pyqwest import Headers, HTTPTransport, HTTPVersion, Request
 
 from shipper.ignite.contract import bundled
 from shipper.ignite.decode import LogDecoder
-from shipper.ignite.framing import Deframer, Messages
+from shipper.ignite.framing import Deframer, Messages, frame
 from shipper.ignite.pb.ignite_compute_pb2 import LogLine, StreamAppLogsRequest
+from tests.bench.h2_body import Client, Take
 from tests.bench.printed import replica_name
 from tests.bench.processes import ROOT, Server
 
@@ -63,28 +64,52 @@ async def grpc_aio(replicas: Sequence[str], lines: int, port: int, *, parse: boo
         return sum(await asyncio.gather(*map(read, replicas)))
 
 
-async def body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
-    """The body as pyqwest (hyper underneath) gives it, cut and decoded by shipper's own code."""
+def counter(replica_id: str, lines: int, *, parse: bool) -> tuple[Take, Callable[[], int]]:
+    """Cuts a body into messages, decodes them if asked to, and counts until there are enough: shipper's own code."""
     twin = bundled().calls["StreamAppLogs"].response
+    decode: Callable[[Messages], object] = LogDecoder(twin, replica_id).decode if parse else id
+    count, deframer = 0, Deframer()
+
+    def take(data: bytes) -> bool:
+        nonlocal count
+        messages = deframer.feed(data)
+        decode(messages)
+        count += len(messages.bodies)
+        return count < lines
+
+    return take, lambda: count
+
+
+async def pyqwest_body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
+    """The body as pyqwest gives it: a chunk for each DATA frame, from hyper's threads."""
     async with HTTPTransport(http_version=HTTPVersion.HTTP2) as transport:
 
         async def read(replica_id: str) -> int:
-            take: Callable[[Messages], object] = LogDecoder(twin, replica_id).decode if parse else id
-            count, deframer = 0, Deframer()
+            take, count = counter(replica_id, lines, parse=parse)
             headers = Headers([("content-type", "application/grpc"), ("te", "trailers")])
-            request = stream_request(replica_id)
-            prefixed = b"\0" + len(request).to_bytes(4, "big") + request
+            prefixed = frame(stream_request(replica_id))
             call = Request("POST", f"http://127.0.0.1:{port}{PATH}", headers, prefixed)
             async with await transport.execute(call) as response:
                 async for data in response.content:
-                    messages = deframer.feed(bytes(data))
-                    take(messages)
-                    count += messages.count
-                    if count >= lines:
+                    if not take(bytes(data)):
                         break
-            return count
+            return count()
 
         return sum(await asyncio.gather(*map(read, replicas)))
+
+
+async def h2_body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
+    """The body as `tests.bench.h2_body` takes it off the socket."""
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(Client, "127.0.0.1", port)
+    counts = []
+    for replica_id in replicas:
+        take, count = counter(replica_id, lines, parse=parse)
+        client.call(PATH, frame(stream_request(replica_id)), take)
+        counts.append(count)
+    await client.done
+    client.close()
+    return sum(count() for count in counts)
 
 
 CLIENTS: Final[dict[str, tuple[str, Reader]]] = {
@@ -96,13 +121,21 @@ CLIENTS: Final[dict[str, tuple[str, Reader]]] = {
         f"`grpc.aio` {version('grpcio')}, bytes of messages, not parsed",
         lambda *arguments: grpc_aio(*arguments, parse=False),
     ),
-    "body-raw": (
-        f"`pyqwest` {version('pyqwest')}, split at the prefixes, not parsed",
-        lambda *arguments: body(*arguments, parse=False),
+    "pyqwest-raw": (
+        f"`pyqwest` {version('pyqwest')}, body split at the prefixes, not parsed",
+        lambda *arguments: pyqwest_body(*arguments, parse=False),
     ),
-    "body-parsed": (
-        f"`pyqwest` {version('pyqwest')}, parsed in bulk: what shipper does",
-        lambda *arguments: body(*arguments, parse=True),
+    "pyqwest-parsed": (
+        f"`pyqwest` {version('pyqwest')}, body parsed in bulk",
+        lambda *arguments: pyqwest_body(*arguments, parse=True),
+    ),
+    "h2-raw": (
+        f"`h2` {version('h2')} on asyncio, body split at the prefixes, not parsed",
+        lambda *arguments: h2_body(*arguments, parse=False),
+    ),
+    "h2-parsed": (
+        f"`h2` {version('h2')} on asyncio, body parsed in bulk",
+        lambda *arguments: h2_body(*arguments, parse=True),
     ),
 }
 
