@@ -21,7 +21,7 @@ from shipper.ignite.answer import Answer
 from shipper.ignite.auth import TokenSource
 from shipper.ignite.failures import TRANSPORT_ERRORS, refused, status_of
 from shipper.ignite.framing import frame
-from shipper.ignite.lanes import Lane, Lanes
+from shipper.ignite.lanes import FEW, Lane, Lanes
 from shipper.ignite.status import CallFailed, Code, Status
 
 log = logging.getLogger("shipper.ignite")
@@ -97,12 +97,14 @@ class Wire:
 
     async def _send(self, path: str, message: bytes, token: str | None, trip: _Trip) -> tuple[Lane, Response]:
         """The answer's headers and the lane that they came on; another lane is tried where one takes no more."""
+        patience = self.patience_s
         for _ in range(_TRIES):
             lane = trip.lane = self.lanes.acquire()
             response: Response | None = None
             try:
-                response = await self._answered(lane, self._request(path, message, token))
+                response = await self._answered(lane, self._request(path, message, token), patience)
             except _Unanswered:
+                patience = _more(patience)  # the server may be slow everywhere: do not chase it
                 continue
             except TRANSPORT_ERRORS as error:
                 if not refused(error):
@@ -118,21 +120,20 @@ class Wire:
             Status(Code.UNAVAILABLE, f"{self.base_url} refuses the stream on each of {_TRIES} connections")
         )
 
-    async def _answered(self, lane: Lane, request: Request) -> Response:
+    async def _answered(self, lane: Lane, request: Request, patience: float | None) -> Response:
         await self._greet(lane)
         sent = since = self.lanes.clock()
         coming = asyncio.ensure_future(lane.transport.execute(request))
-        patience = self.patience_s
         try:
             while not coming.done():
                 await asyncio.wait({coming}, timeout=patience)
                 if coming.done() or patience is None:
                     break
-                takes_more = await self._takes_more(lane, since)
+                takes_more = await self._takes_more(lane, since, patience)
                 if not takes_more and not coming.done():
                     raise _Unanswered
                 # This one is only quiet, or others were served before it: ask again, less and less often.
-                since, patience = self.lanes.clock(), min(2 * patience, _LONGEST_PATIENCE_S)
+                since, patience = self.lanes.clock(), _more(patience)
             response = coming.result()
         finally:
             _abandon(coming)
@@ -152,13 +153,13 @@ class Wire:
             return
         async with lane.asking:
             if not lane.greeted and max(lane.took, lane.left) < since:
-                await self._ask(lane)
+                await self._ask(lane, self.patience_s)
 
-    async def _takes_more(self, lane: Lane, since: float) -> bool:
+    async def _takes_more(self, lane: Lane, since: float, patience: float) -> bool:
         """Whether the lane answers what was sent after `since`; asked once for all streams that wait on it."""
         async with lane.asking:
             if lane.took <= since and lane.left <= since:
-                await self._ask(lane)
+                await self._ask(lane, patience)
         if lane.took > since:
             return True
         if lane.heard > since:
@@ -167,16 +168,16 @@ class Wire:
                     "a connection carries %d streams and takes no more: using further ones",
                     lane.answered,
                 )
-            self.lanes.full(lane.answered)
+            self.lanes.full(max(FEW, lane.answered))  # fewer is a server that is slow
         elif not lane.retired:
             self.lanes.suspect(lane)
             self._warn()
         return False
 
-    async def _ask(self, lane: Lane) -> None:
+    async def _ask(self, lane: Lane, patience: float) -> None:
         sent = self.lanes.clock()
         try:
-            async with asyncio.timeout(self.patience_s):
+            async with asyncio.timeout(patience):
                 response = await lane.transport.execute(self._request(_QUESTION, b"", None))
                 await response.aclose()
         except StreamError:  # alive, but refused
@@ -205,6 +206,10 @@ class Wire:
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
         return Request("POST", self.base_url + path, headers, frame(message))
+
+
+def _more(patience: float | None) -> float | None:
+    return None if patience is None else min(2 * patience, _LONGEST_PATIENCE_S)
 
 
 def _abandon(coming: asyncio.Future[Response]) -> None:
