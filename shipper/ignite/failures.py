@@ -54,9 +54,14 @@ def status_of(error: BaseException, base_url: str, *, known: bool) -> Status:
         return Status(from_reset(error.code), reset)
     reason = tidy(str(error)) or type(error).__name__
     advice = next((f"{advice}: " for words, advice in _ADVICE if words in reason), "")
-    if not advice and not known and isinstance(error, pyqwest.WriteError):
+    if not advice and not known and _closed_at_once(error, reason):
         advice = f"{_NOT_UNDERSTOOD[base_url.partition(':')[0]]}: "
     return Status(Code.UNAVAILABLE, f"{base_url}: {advice}{reason}", genuine=False)
+
+
+def _closed_at_once(error: BaseException, reason: str) -> bool:
+    """Whether there was a connection, and the server did not like what came over it."""
+    return isinstance(error, pyqwest.WriteError) or "close_notify" in reason or "reset by peer" in reason
 
 
 def refused(error: BaseException) -> bool:
