@@ -106,8 +106,8 @@ class Worker:
     async def drain(self, deadline: float) -> int:
         """Send everything, whatever its age, and make `run` return at `deadline` (the event loop's time) at the latest.
 
-        A sink that fails or is parked gets one more attempt and no waiting for more. Returns how many records remain in
-        the buffer for the sink; they are safe there.
+        A sink that fails is tried again until then; one that is parked gets one more attempt. Returns how many
+        records remain in the buffer for the sink; they are safe there.
         """
         self._drain_until = deadline
         self._backlog.everything_is_due()
@@ -270,20 +270,17 @@ class Worker:
         sealed.stuck += 1
         sealed.failed_at = now
         sealed.not_before = now + self._limits.pace.backoff.delay_s(sealed.stuck, self._draw)
-        sealed.given_up = self._drain_until is not None and sealed.failures > 1
+        sealed.given_up = self._drain_until is not None and sealed.not_before >= self._drain_until
         if sealed.stuck == self._limits.stuck_after:
             self._report.stuck(sealed, reason)
 
     def _failed_with_sink(self, sealed: Sealed, began: float, after: Breaker, reason: str) -> None:
-        """The sink backs off. While draining, a second failure in a row or a long wait is the end."""
-        before = self._breaker
+        """The sink backs off. While draining, a wait beyond the deadline is the end."""
         sealed.failures += 1
         sealed.failed_at = self._now()
         self._step(after, sealed, reason)
         if self._drain_until is not None and not after.healthy:
-            probe_failed = not before.healthy and began >= before.changed_at
-            hopeless = after.state is State.PARKED or after.gate >= self._drain_until
-            self._gave_up = self._gave_up or probe_failed or hopeless
+            self._gave_up = self._gave_up or after.state is State.PARKED or after.gate >= self._drain_until
 
     def _step(self, after: Breaker, sealed: Sealed, reason: str) -> None:
         before, self._breaker = self._breaker, after

@@ -1,4 +1,4 @@
-"""Draining sends everything that can be sent, waits for nobody who fails, and tells what remains."""
+"""Draining sends everything that can be sent before its deadline, and tells what remains."""
 
 from __future__ import annotations
 
@@ -83,19 +83,19 @@ async def test_at_the_deadline_the_rest_stays_in_the_buffer() -> None:
 
 
 @virtual_time
-async def test_a_failing_sink_gets_one_attempt_and_no_waiting() -> None:
+async def test_a_failing_sink_is_tried_again_until_the_deadline() -> None:
     outbox = await filled(*"abcdefgh")
     sink = FakeSink(otherwise=Retry("refused"))
     await outbox.commit([frame("full", size=2000)])
     assert await drained(sink, outbox, before_s=120) == 9
-    assert elapsed() < 121
-    assert len([time for time in sink.times if time >= 1120]) == 1
+    assert elapsed() <= 150
+    assert len([time for time in sink.times if time >= 1120]) > 1
 
 
 @virtual_time
-async def test_a_failing_sink_that_takes_the_one_attempt_gets_everything() -> None:
+async def test_a_failing_sink_that_recovers_while_draining_gets_everything() -> None:
     async def answer(_: Batch) -> Outcome:
-        return Delivered() if elapsed() > 120 else Retry("refused")
+        return Delivered() if elapsed() > 130 else Retry("refused")
 
     outbox = await filled(*"abcdefgh")
     await outbox.commit([frame("full", size=2000)])
@@ -113,12 +113,12 @@ async def test_a_parked_sink_gets_one_attempt() -> None:
 
 
 @virtual_time
-async def test_a_sink_that_goes_down_while_draining_ends_it_soon() -> None:
+async def test_a_sink_that_goes_down_while_draining_holds_it_no_longer_than_the_deadline() -> None:
     outbox = await filled(*"abcdefgh")
     sink = FakeSink(otherwise=Retry("reset"))
     assert await drained(sink, outbox) == 8
-    assert elapsed() < 2
-    assert len(sink.attempts) == 5, "four at once, and one more"
+    assert elapsed() <= 31
+    assert len(sink.attempts) > 5, "four at once, then one after the other"
 
 
 @virtual_time
@@ -152,7 +152,7 @@ async def test_a_batch_that_fails_alone_does_not_keep_others_from_draining() -> 
 
     outbox = await filled("poison", *"abcdefgh")
     assert await drained(FakeSink(concurrency=2, otherwise=poisoned), outbox) == 1
-    assert elapsed() < 3
+    assert elapsed() <= 31
 
 
 @virtual_time
