@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shipper.buffer.dropping import make_room
+from shipper.buffer.garbage import sweep_all
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.losses import Loss, Routed
 from shipper.buffer.quota import Need, Pages, log_bytes, need_of_deletion, need_of_frames
@@ -50,6 +51,7 @@ def commit(ledger: Ledger, frames: Sequence[Frame], cursors: Sequence[CursorWrit
             write_rows(ledger.database, plan)
             change = ledger.cursors.write(cursors, now_ms)
         ledger.staged = False
+    ledger.room_wanted = False
     ledger.took(plan)
     ledger.cursors.took(change)
     dropped += ledger.lost(losses, gaps, GapReason.BUFFER_FULL, _TOO_LARGE)
@@ -97,6 +99,8 @@ def _ensure_room(ledger: Ledger, plan: Plan, cursor_need: Need) -> tuple[Dropped
     quota = ledger.database.quota
     need = plan.need(ledger.pages()).plus(cursor_need)
     dropped: tuple[Dropped, ...] = ()
+    if quota.room(ledger.pages()) < need.new or ledger.database.disk_shortage(need) > 0:
+        sweep_all(ledger)
     if ledger.when_full is WhenFull.DROP_OLDEST:
         dropped = make_room(ledger, need)
     if quota.room(ledger.pages()) < need.new:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shipper.buffer.forgetting import Why, collect_garbage, give_up
+from shipper.buffer.forgetting import Why, give_up
+from shipper.buffer.garbage import sweep_all
 from shipper.buffer.index import FrameRow, Sealed
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.quota import Need
@@ -35,8 +36,7 @@ def make_room(ledger: Ledger, need: Need) -> tuple[Dropped, ...]:
         if _has_room(ledger, need if reluctantly else ahead):
             break
         dropped += give_up(ledger, rows, _DROPPED, batches=batches)
-        while collect_garbage(ledger):
-            pass
+        sweep_all(ledger)
     return tuple(dropped)
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from shipper.buffer.damaged import opened
 from shipper.buffer.database import Damaged, Database, cannot
 from shipper.buffer.files import Files, with_log
-from shipper.buffer.forgetting import collect_garbage
+from shipper.buffer.garbage import is_worth_a_sweep, sweep_garbage
 from shipper.buffer.index import Index
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.loading import Setup, load
@@ -90,7 +90,7 @@ class Engine:
                 f"the buffer file was damaged ({error}); what could be read is in a new file: the same is tried again"
             ) from error
         except BufferFull:
-            ledger.notes.full = True
+            ledger.notes.full = ledger.room_wanted = True
             raise
         finally:
             self._measure()
@@ -112,23 +112,23 @@ class Engine:
         ledger = self._ledger
         if ledger is None:
             return False
-        return bool(ledger.garbage) or self._vacuum_step(ledger) > 0
+        try:
+            return is_worth_a_sweep(ledger) or self._vacuum_step(ledger) > 0
+        except (Damaged, BufferError):  # whoever has a real job will meet it too
+            return False
 
     def tidy(self, ledger: Ledger) -> None:
         """One bounded step of deleting what nobody needs, or of giving disk back."""
-        if ledger.garbage:
-            collect_garbage(ledger)
+        if is_worth_a_sweep(ledger):
+            sweep_garbage(ledger)
             return
         step = self._vacuum_step(ledger)
         if step:
             ledger.database.vacuum(step)
 
     def _vacuum_step(self, ledger: Ledger) -> int:
-        try:
-            short = ledger.database.disk_free() < self._quota.wal_size + DISK_MARGIN
-            return self._quota.vacuum_step(ledger.database.pages(), disk_is_short=short)
-        except (Damaged, BufferError):
-            return 0
+        short = ledger.database.disk_free() < self._quota.wal_size + DISK_MARGIN
+        return self._quota.vacuum_step(ledger.database.pages(), disk_is_short=short)
 
     # ---- sizes, for any thread ----
 

@@ -16,7 +16,6 @@ from typing import Final
 
 NAME: Final = "buffer.sqlite3"
 _CORRUPT: Final = f"{NAME}.corrupt-"
-_KEPT: Final = 1  # damaged files that stay for a look; each may be as large as the buffer
 
 log = logging.getLogger("shipper.buffer")
 
@@ -68,12 +67,14 @@ class Files:
         while any(path.exists() for path in with_log(aside)):
             number += 1
             aside = aside.with_name(f"{aside.name.split('.n')[0]}.n{number}")
+        is_there = self.main.exists()
         for path, target in zip(reversed(with_log(self.main)), reversed(with_log(aside)), strict=True):
             if path.exists():
                 path.rename(target)
         self.salvaged.rename(self.main)
         self.sync()
-        self._keep_few()
+        if is_there:  # otherwise it went aside before the crash, under an earlier name
+            self._remove_older(aside)
         return aside
 
     def sync(self) -> None:
@@ -84,13 +85,12 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def _keep_few(self) -> None:
-        every = [path for path in self.directory.glob(f"{_CORRUPT}*") if not path.name.endswith("-wal")]
-        every.sort(key=lambda path: path.stat().st_mtime_ns)
-        for path in every[:-_KEPT]:
-            log.warning("an older damaged buffer file is removed to keep the disk bounded: %s", path)
-            for one in with_log(path):
-                one.unlink(missing_ok=True)
+    def _remove_older(self, newest: Path) -> None:
+        """One damaged file stays for a look; each may be as large as the buffer."""
+        for path in self.directory.glob(f"{_CORRUPT}*"):
+            if path not in with_log(newest):
+                log.warning("an older damaged buffer file is removed to keep the disk bounded: %s", path)
+                path.unlink()
 
 
 def log_of(path: Path) -> Path:

@@ -9,10 +9,8 @@ from shipper.buffer.index import FrameRow, Sealed
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.losses import Loss
 from shipper.buffer.quota import Need
-from shipper.buffer.schema import FRAMES_IN_RANGE
 from shipper.buffer.slots import Slot
 from shipper.buffer.values import Dropped
-from shipper.buffer.writing import frame_row
 from shipper.model import GapReason
 
 BATCH_NEED = Need(2, 24)
@@ -64,30 +62,8 @@ def give_up(
     for sealed in successors:
         ledger.took_batch(sealed)
     if later:
-        ledger.garbage.append((later[0].partition_id, later[0].id, later[-1].id))
+        ledger.garbage.add(later[0].id, later[-1].id, len(later), sum(row.size for row in later))
     return ledger.lost(losses, gaps, why.reason, why.said)
-
-
-def collect_garbage(ledger: Ledger) -> bool:
-    """Delete frames that no sink needs any more, a bounded number of them. Says whether there may be more."""
-    if not ledger.garbage:
-        return False
-    partition_id, first, last = ledger.garbage[-1]
-    limit = ledger.database.quota.rows_per_deletion()
-    rows = [
-        frame_row(values)
-        for values in ledger.database.rows(f"{FRAMES_IN_RANGE} LIMIT ?", (partition_id, first, last, limit))
-    ]
-    free = [row for row in rows if not ledger.index.needed_by(row)]
-    if free:
-        with ledger.database.transaction(ledger.deletion_need(free)):
-            removal = ledger.delete(free)
-        ledger.removed(removal)
-    if len(rows) < limit:
-        ledger.garbage.pop()
-    else:
-        ledger.garbage[-1] = (partition_id, rows[-1].id + 1, last)
-    return bool(ledger.garbage)
 
 
 def successors_of(

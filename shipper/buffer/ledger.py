@@ -39,6 +39,27 @@ log = logging.getLogger("shipper.buffer")
 
 
 @dataclass(slots=True)
+class Garbage:
+    """Frames that are stored though no sink needs them: between which numbers they lie, and about how many they are.
+
+    `sweeping` is what is left of the stretch that is being swept.
+    """
+
+    window: tuple[int, int] | None = None
+    frames: int = 0
+    size: int = 0
+    sweeping: tuple[int, int] | None = None
+
+    def add(self, first: int, last: int, frames: int, size: int) -> None:
+        """Some of the frames between these numbers are garbage now."""
+        self.window = (
+            (min(first, self.window[0]), max(last, self.window[1])) if self.window else (first, last)
+        )
+        self.frames += frames
+        self.size += size
+
+
+@dataclass(slots=True)
 class Removal:
     """Frames and batches that were deleted within a transaction, and what remains open in their partitions."""
 
@@ -65,7 +86,8 @@ class Ledger:
     next_batch: int
     next_partition: int
     notes: Notes = field(default_factory=Notes)
-    garbage: list[tuple[int, int, int]] = field(default_factory=list)  # partition, first and last frame
+    garbage: Garbage = field(default_factory=Garbage)
+    room_wanted: bool = False  # a commit did not fit, and none has since
     staged: bool = False  # there may be pieces without a frame
 
     def now_ms(self) -> int:

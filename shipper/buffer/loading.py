@@ -113,7 +113,6 @@ def _read(database: Database, setup: Setup, slots: Slots, notes: Notes) -> Ledge
 
 def _read_frames(ledger: Ledger) -> None:
     index = ledger.index
-    unneeded: dict[int, tuple[int, int]] = {}
     for values in ledger.database.each(f"{FRAMES} ORDER BY id"):
         row = frame_row(values)
         try:
@@ -122,9 +121,7 @@ def _read_frames(ledger: Ledger) -> None:
             raise Damaged(f"frame {row.id} is of no partition") from error
         index.add([row])
         if not index.needed_by(row):
-            first, _ = unneeded.get(row.partition_id, (row.id, 0))
-            unneeded[row.partition_id] = (first, row.id)
-    ledger.garbage = [(partition_id, first, last) for partition_id, (first, last) in unneeded.items()]
+            ledger.garbage.add(row.id, row.id, 1, row.size)
 
 
 def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:

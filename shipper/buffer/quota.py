@@ -178,6 +178,21 @@ def need_of_deletion(frames: int, size: int, pages: Pages) -> Need:
     return Need(4, min(4 * frames, pages.count) + maps + freed // _PER_TRUNK_PAGE + 2 + _FIXED)
 
 
+def need_of_sweep(sizes: Sequence[int], pages: Pages) -> Need:
+    """For frames of these sizes, deleted in the order of their numbers, in which rows and small bytes lie."""
+    large = sum(1 for size in sizes if size > _INLINE)
+    rows = -(-2 * len(sizes) * _FRAME_ROW // PAGE_SIZE) + pages_for(
+        [size for size in sizes if size <= _INLINE]
+    )
+    index = min(len(sizes), 3 * _INDEX_ENTRY * pages.frames // PAGE_SIZE + 4)
+    freed = sum(sizes) // (PAGE_SIZE - 4) + len(sizes)
+    maps = min(freed, pages.count // _PER_MAP_PAGE + 2)
+    # Of three pages that an emptied one is balanced with, up to two are changed.
+    return Need(
+        4, 2 * (rows + large) + index + len(sizes) // 32 + maps + freed // _PER_TRUNK_PAGE + 2 + _FIXED
+    )
+
+
 def need_of_vacuum(pages: int) -> Need:
     """Each page given back may move another, which changes the page that points to it and its map."""
     return Need(0, 3 * pages + _FIXED)

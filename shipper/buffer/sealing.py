@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
-from shipper.buffer.forgetting import BATCH_NEED, collect_garbage
+from shipper.buffer.forgetting import BATCH_NEED
 from shipper.buffer.index import FrameRow, Open, Sealed
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.losses import Loss
-from shipper.buffer.quota import Need
+from shipper.buffer.quota import PAGE_SIZE, Need, Quota
 from shipper.buffer.schema import DELETE_BATCH, FRAMES, FRAMES_IN_RANGE, SET_PROGRESS
 from shipper.buffer.slots import Slot
 from shipper.buffer.writing import Plan, frame_row
 from shipper.model import Batch, GapReason, Kind, Partition
+
+_FEW: Final = 4
 
 log = logging.getLogger("shipper.buffer")
 
@@ -99,7 +102,7 @@ def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
     need = BATCH_NEED.plus(plan.need(ledger.pages())) if plan.rows else BATCH_NEED
     keep = [row.partition_id for row in plan.rows]
     free: list[FrameRow] = []
-    at_once = sealed.frames <= database.quota.rows_per_deletion()
+    at_once = _is_cheap_to_delete(sealed, database.quota)
     if at_once:
         rows = members(ledger, slot, sealed)
         free = [row for row in rows if not ledger.index.needed_by(row) & ~slot.bit]
@@ -109,8 +112,19 @@ def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
         ledger.write(plan)
     ledger.removed(removal, plan)
     if not at_once:
-        ledger.garbage.append((sealed.partition_id, sealed.first_frame, sealed.last_frame))
-        collect_garbage(ledger)
+        shared = any(
+            ledger.index.through(other, sealed.partition_id) < sealed.last_frame
+            for other in ledger.slots
+            if other.takes(sealed.batch.partition.kind)
+        )
+        count, size = (0, 0) if shared else (sealed.frames, sealed.batch.size)
+        ledger.garbage.add(sealed.first_frame, sealed.last_frame, count, size)
+
+
+def _is_cheap_to_delete(sealed: Sealed, quota: Quota) -> bool:
+    """Few frames, or such that fill pages of their own; others wait for a sweep."""
+    few = sealed.frames <= _FEW or sealed.batch.size >= sealed.frames * PAGE_SIZE // 2
+    return few and sealed.frames <= quota.rows_per_deletion()
 
 
 def mend(ledger: Ledger, slot: Slot, sealed: Sealed, successors: Sequence[Sealed]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from shipper.buffer.database import Damaged, Database, Row, stored_text
 from shipper.buffer.index import FrameRow
@@ -20,6 +21,8 @@ from shipper.buffer.schema import (
 from shipper.model import Codec, Kind, Partition
 
 Piece = tuple[int, memoryview]
+
+_CODECS: Final = {codec.value: codec for codec in Codec}
 
 
 @dataclass(slots=True)
@@ -94,19 +97,17 @@ def pieces(plan: Plan) -> Iterator[tuple[int, memoryview]]:
 
 def frame_row(values: Row) -> FrameRow:
     """A row of FRAME_COLUMNS. Raises Damaged for what was never written."""
-    *content, checksum = values
-    if checksum != _checksum(content):
+    if values[-1] != _checksum(values[:-1]):
         raise Damaged(f"the row of frame {values[0]!r} does not have its checksum")
-    number, partition_id, codec, *rest = content
-    return FrameRow(number, partition_id, Codec(codec), *rest)
+    number, partition_id, codec, *rest = values[:-1]
+    return FrameRow(number, partition_id, _CODECS[codec], *rest)
 
 
 def partition_row(values: Row) -> tuple[int, Partition]:
     """A row of PARTITION_COLUMNS. Raises Damaged for what was never written."""
-    *content, checksum = values
-    if checksum != _checksum(content):
+    if values[-1] != _checksum(values[:-1]):
         raise Damaged(f"the row of partition {values[0]!r} does not have its checksum")
-    number, kind, organization, app, hour = content
+    number, kind, organization, app, hour = values[:-1]
     return number, Partition(Kind(kind), stored_text(organization), stored_text(app), hour)
 
 
@@ -133,5 +134,5 @@ def _with_checksum(*content: object) -> list[object]:
     return [*content, _checksum(content)]
 
 
-def _checksum(content: Sequence[object]) -> int:
-    return zlib.crc32(repr(tuple(content)).encode())
+def _checksum(content: tuple[object, ...]) -> int:
+    return zlib.crc32(repr(content).encode())

@@ -1,0 +1,208 @@
+"""The buffer against a model of lists: any order of commits, seals, answers of sinks and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from shipper.archive.codec import decode, decompress
+from shipper.buffer import Buffer, WhenFull
+from shipper.model import Batch, Codec, CursorWrite, Frame, Kind, Partition
+from tests.buffer_files import MIB, lines, partition
+from tests.fakes.meter import FakeMeter
+
+T = TypeVar("T")
+
+SINKS: dict[str, frozenset[Kind] | None] = {"all": None, "logs": frozenset({Kind.LOGS})}
+APPS = st.sampled_from(["a", "b"])
+KINDS = st.sampled_from([Kind.LOGS, Kind.EVENTS])
+
+
+class BufferMachine(RuleBasedStateMachine):
+    """`open` and `sealed` are what each sink is still to get; gaps are looked at by number only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.directory = Path(tempfile.mkdtemp(prefix="buffer-"))
+        self.meter = FakeMeter()
+        self.number = 0
+        self.cursors: dict[str, bytes] = {}
+        self.open: dict[str, dict[Partition, list[Frame]]] = {name: defaultdict(list) for name in SINKS}
+        self.sealed: dict[str, list[tuple[Batch, list[Frame]]]] = {name: [] for name in SINKS}
+        self.settled: list[Batch] = []
+        self.rejected = 0
+        self.gaps = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    async def _open(self) -> Buffer:
+        return await Buffer.open(
+            self.directory,
+            max_size=16 * MIB,
+            when_full=WhenFull.BLOCK,
+            sinks=SINKS,
+            meter=self.meter,
+            codec=Codec.ZSTD,
+            clock=lambda: 1_760_400_000.0 + self.number,
+        )
+
+    @initialize()
+    def start(self) -> None:
+        self.buffer = self.run(self._open())
+
+    def teardown(self) -> None:
+        if hasattr(self, "buffer"):
+            self.run(self.buffer.close())
+        self.runner.close()
+        shutil.rmtree(self.directory)
+
+    # ---- rules ----
+
+    @rule(commits=st.lists(st.tuples(APPS, KINDS, st.integers(1, 3)), max_size=4), key=st.sampled_from("xyz"))
+    def commit(self, commits: list[tuple[str, Kind, int]], key: str) -> None:
+        frames = []
+        for app, kind, count in commits:
+            self.number += 1
+            texts = [f"{self.number}-{index}" for index in range(count)]
+            frames.append(
+                lines(*texts, where=partition(app, kind=kind), at=1_760_400_000_000 + self.number % 7)
+            )
+        state = str(self.number).encode()
+        done = self.run(self.buffer.commit(frames, [CursorWrite(key, state)]))
+        assert len(set(done.frame_ids)) == len(frames)
+        self.cursors[key] = state
+        for frame in frames:
+            for sink, kinds in SINKS.items():
+                if kinds is None or frame.partition.kind in kinds:
+                    self.open[sink][frame.partition].append(frame)
+
+    @rule(sink=st.sampled_from(sorted(SINKS)), app=APPS, kind=KINDS, size=st.sampled_from([1, 150, MIB]))
+    def seal(self, sink: str, app: str, kind: Kind, size: int) -> None:
+        where = partition(app, kind=kind)
+        waiting = self.open[sink][where]
+        batch = self.run(self.buffer.seal(sink, where, max_size=size))
+        if batch is None:
+            assert not waiting
+            return
+        members, total = [], 0
+        while waiting and (not members or total + len(waiting[0].data) <= size):
+            total += len(waiting[0].data)
+            members.append(waiting.pop(0))
+        assert (batch.size, batch.records) == (total, sum(one.records for one in members))
+        self.sealed[sink].append((batch, members))
+
+    @precondition(lambda self: any(self.sealed.values()))
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        batch, _ = self._take(data)
+        self.run(self.buffer.acknowledge(batch))
+
+    @precondition(lambda self: any(self.sealed.values()))
+    @rule(data=st.data())
+    def reject(self, data: st.DataObject) -> None:
+        batch, _ = self._take(data)
+        self.run(self.buffer.reject(batch, "no"))
+        self.rejected += batch.records
+        if batch.sink == "all":  # the other sink takes no gap records
+            self.gaps += 1
+
+    @precondition(lambda self: self.settled)
+    @rule(data=st.data(), answer=st.sampled_from(["acknowledge", "reject", "attempted", "read"]))
+    def answer_again(self, data: st.DataObject, answer: str) -> None:
+        batch = data.draw(st.sampled_from(self.settled))
+        if answer == "reject":
+            self.run(self.buffer.reject(batch, "no"))
+        else:
+            assert self.run(getattr(self.buffer, answer)(batch)) is None
+
+    @precondition(lambda self: any(self.sealed.values()))
+    @rule(data=st.data())
+    def attempted(self, data: st.DataObject) -> None:
+        sink = data.draw(st.sampled_from([name for name in SINKS if self.sealed[name]]))
+        index = data.draw(st.integers(0, len(self.sealed[sink]) - 1))
+        batch, members = self.sealed[sink][index]
+        self.run(self.buffer.attempted(batch))
+        values = {name: getattr(batch, name) for name in batch.__slots__}
+        self.sealed[sink][index] = (Batch(**values | {"attempts": batch.attempts + 1}), members)
+
+    @rule()
+    def restart(self) -> None:
+        self.run(self.buffer.close())
+        self.buffer = self.run(self._open())
+        assert self.buffer.recovered is None
+
+    def _take(self, data: st.DataObject) -> tuple[Batch, list[Frame]]:
+        sink = data.draw(st.sampled_from([name for name in SINKS if self.sealed[name]]))
+        found = self.sealed[sink].pop(data.draw(st.integers(0, len(self.sealed[sink]) - 1)))
+        self.settled.append(found[0])
+        return found
+
+    # ---- what must hold at any time ----
+
+    @invariant()
+    def sinks_are_still_to_get_what_the_model_says(self) -> None:
+        if not hasattr(self, "buffer"):
+            return
+        stats = self.buffer.stats()
+        for sink in SINKS:
+            opened = {
+                one.partition: (one.frames, one.records, one.size)
+                for one in self.run(self.buffer.open_partitions(sink))
+                if one.partition.kind is not Kind.GAPS
+            }
+            expected = {
+                where: (len(frames), sum(one.records for one in frames), sum(len(one.data) for one in frames))
+                for where, frames in self.open[sink].items()
+                if frames
+            }
+            assert opened == expected
+            sealed = self.run(self.buffer.sealed(sink))
+            assert sealed == [batch for batch, _ in self.sealed[sink]]
+            waiting = sum(records for _, records, _ in opened.values()) + sum(one.records for one in sealed)
+            assert stats.backlog_records[sink] == waiting + (self.gaps if sink == "all" else 0)
+
+    @invariant()
+    def batches_read_as_they_were_committed(self) -> None:
+        for batches in self.sealed.values():
+            for batch, members in batches[:2]:
+                frames = self.run(self.buffer.read(batch))
+                assert frames == [one.data for one in members]
+                assert len(list(decode(decompress(batch.codec, b"".join(frames))))) == batch.records
+
+    @invariant()
+    def cursors_are_the_last_that_were_committed(self) -> None:
+        if hasattr(self, "buffer"):
+            assert {one.key: one.state for one in self.run(self.buffer.cursors())} == self.cursors
+
+    @invariant()
+    def frames_are_kept_exactly_as_long_as_someone_needs_them(self) -> None:
+        if not hasattr(self, "buffer"):
+            return
+        needed = {
+            id(frame)
+            for sink in SINKS
+            for frames in [*self.open[sink].values(), *(members for _, members in self.sealed[sink])]
+            for frame in frames
+        }
+        assert self.buffer.stats().frames == len(needed) + self.gaps
+        assert (
+            sum(value for key, value in self.meter.counts.items() if key[0] == "records_dropped_total")
+            == self.rejected
+        )
+
+
+TestBuffer = BufferMachine.TestCase
+TestBuffer.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
