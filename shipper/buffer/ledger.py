@@ -40,7 +40,7 @@ log = logging.getLogger("shipper.buffer")
 
 @dataclass(slots=True)
 class Garbage:
-    """Frames that are stored though no sink needs them: between which numbers they lie, and about how many they are.
+    """Frames that are stored though no sink needs them: between which numbers they lie, and how many they are at most.
 
     `sweeping` is what is left of the stretch that is being swept.
     """

@@ -112,13 +112,8 @@ def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
         ledger.write(plan)
     ledger.removed(removal, plan)
     if not at_once:
-        shared = any(
-            ledger.index.through(other, sealed.partition_id) < sealed.last_frame
-            for other in ledger.slots
-            if other.takes(sealed.batch.partition.kind)
-        )
-        count, size = (0, 0) if shared else (sealed.frames, sealed.batch.size)
-        ledger.garbage.add(sealed.first_frame, sealed.last_frame, count, size)
+        # Another sink may need some of them still; its own answer will count them again.
+        ledger.garbage.add(sealed.first_frame, sealed.last_frame, sealed.frames, sealed.batch.size)
 
 
 def _is_cheap_to_delete(sealed: Sealed, quota: Quota) -> bool:

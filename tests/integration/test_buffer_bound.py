@@ -165,7 +165,7 @@ async def test_small_frames_make_room_for_who_waits(tmp_path: Path) -> None:
         await buffer.commit([frame(6 * MIB, partition("large"))], [])
         await buffer.commit([frame(1000, seed=number) for number in range(700)], [])
         with pytest.raises(BufferFull):
-            await buffer.commit([frame(2_300_000)], [])
+            await buffer.commit([frame(2_700_000)], [])
         batch = await buffer.seal("archive", partition(), max_size=64 * MIB)
         assert batch is not None
         await buffer.acknowledge(batch)
@@ -173,7 +173,7 @@ async def test_small_frames_make_room_for_who_waits(tmp_path: Path) -> None:
             await buffer.wait_for_space()
             while True:
                 try:
-                    await buffer.commit([frame(2_300_000)], [])
+                    await buffer.commit([frame(2_700_000)], [])
                     break
                 except BufferFull:
                     await buffer.wait_for_space()

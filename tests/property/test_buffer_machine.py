@@ -186,7 +186,7 @@ class BufferMachine(RuleBasedStateMachine):
             assert {one.key: one.state for one in self.run(self.buffer.cursors())} == self.cursors
 
     @invariant()
-    def frames_are_kept_exactly_as_long_as_someone_needs_them(self) -> None:
+    def frames_are_kept_as_long_as_someone_needs_them_and_not_much_longer(self) -> None:
         if not hasattr(self, "buffer"):
             return
         needed = {
@@ -195,7 +195,10 @@ class BufferMachine(RuleBasedStateMachine):
             for frames in [*self.open[sink].values(), *(members for _, members in self.sealed[sink])]
             for frame in frames
         }
-        assert self.buffer.stats().frames == len(needed) + self.gaps
+        for _ in range(2):
+            self.run(self.buffer.cursors())  # lets a sweep come in between
+        stored, kept = self.buffer.stats().frames, len(needed) + self.gaps
+        assert kept <= stored <= kept * 4 / 3
         assert (
             sum(value for key, value in self.meter.counts.items() if key[0] == "records_dropped_total")
             == self.rejected
