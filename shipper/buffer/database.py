@@ -81,9 +81,7 @@ class Database:
 
     @classmethod
     def open_damaged(cls, path: Path, quota: Quota) -> Database:
-        """A file of which as much as possible shall be read. Nothing is written to it but its own log's
-        content.
-        """
+        """A file of which as much as possible shall be read. Nothing is written to it but its own log's content."""
         database = cls._connect(path, quota)
         with database._mapped():
             for pragma in (

@@ -39,8 +39,7 @@ def give_up(
     batches: Sequence[Sealed] = (),
     successors: Sequence[Sealed] = (),
 ) -> tuple[Dropped, ...]:
-    """Forget these frames and batches, for every sink; `successors` are what becomes of batches that lose a
-    member.
+    """Forget these frames and batches, for every sink; `successors` are what becomes of batches that lose a member.
 
     Frames that do not fit the transaction are deleted as garbage soon after: with their batches gone, no
     sink needs them.

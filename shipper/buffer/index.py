@@ -72,9 +72,7 @@ def opened(row: FrameRow) -> Open:
 
 
 class Index:
-    """See the module. Methods that change it are called after the transaction that they mirror has ended
-    well.
-    """
+    """See the module. Methods that change it are called after the transaction that they mirror has ended well."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots

@@ -70,9 +70,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Ledger:
-    """One open buffer file. Used by the buffer's thread alone, but for `index`, which says what else may
-    be.
-    """
+    """One open buffer file. Used by the buffer's thread alone, but for `index`, which says what else may be."""
 
     database: Database
     index: Index
@@ -196,9 +194,7 @@ class Ledger:
     def open_without(
         self, slot: Slot, partition_id: int, gone: Sequence[FrameRow], through: int
     ) -> Open | None:
-        """The sums of a partition's unsealed frames less some of them; what is the oldest then is looked
-        up.
-        """
+        """The sums of a partition's unsealed frames less some of them; what is the oldest then is looked up."""
         known = self.index.open_of(slot, partition_id)
         if known is None or known.frames <= len(gone):
             return None
@@ -221,9 +217,7 @@ class Ledger:
     # ---- batches ----
 
     def make_batch(self, slot: Slot, partition_id: int, rows: Sequence[FrameRow], ahead: int = 0) -> Sealed:
-        """A batch of these frames, in the order of their numbers; `ahead` others get their number before
-        it.
-        """
+        """A batch of these frames, in the order of their numbers; `ahead` others get their number before it."""
         first_ms = min(row.first_ms for row in rows)
         batch = Batch(
             batch_id=self.next_batch + ahead,

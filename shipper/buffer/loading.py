@@ -160,9 +160,7 @@ def _mend_batches(ledger: Ledger) -> None:
 
 
 def _record_losses(ledger: Ledger) -> None:
-    """Turn losses that were written down while the file was not open for commits into gap frames, for every
-    sink.
-    """
+    """Turn losses that were written down while the file was not open for commits into gap frames, for every sink."""
     rows = ledger.database.rows(
         "SELECT organization, app, kind, from_ms, to_ms, reason, lost, detail FROM losses ORDER BY id"
     )

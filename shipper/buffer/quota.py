@@ -199,8 +199,6 @@ def need_of_vacuum(pages: int) -> Need:
 
 
 def _with_maps(new: int, pages: Pages) -> int:
-    """Pages logged for so many new pages: themselves, what maps them and the list of free pages they are
-    taken from.
-    """
+    """Pages logged for so many new pages: themselves, what maps them and the list of free pages they are taken from."""
     maps = min(new, pages.count // _PER_MAP_PAGE + new // _PER_MAP_PAGE + 2)
     return new + maps + new // _PER_TRUNK_PAGE + 2 + _FIXED

@@ -41,9 +41,7 @@ def seal(ledger: Ledger, sink: str, partition: Partition, max_size: int) -> Batc
 
 
 def known_batch(ledger: Ledger, batch: Batch) -> Sealed | None:
-    """The batch as it is sealed now; None if it was settled, given up, or cut because a frame of it was
-    damaged.
-    """
+    """The batch as it is sealed now; None if it was settled, given up, or cut because a frame of it was damaged."""
     sealed = ledger.index.batch(ledger.slots.named(batch.sink), batch.batch_id)
     return sealed if sealed is not None and sealed.batch.name == batch.name else None
 
@@ -94,9 +92,7 @@ def reject(ledger: Ledger, batch: Batch, reason: str) -> None:
 
 
 def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
-    """The sink has done with the batch: forget it and every frame that no other sink needs; insert what is
-    planned.
-    """
+    """The sink has done with the batch: forget it and every frame that no other sink needs; insert what is planned."""
     slot = ledger.slots.named(sealed.batch.sink)
     database = ledger.database
     need = BATCH_NEED.plus(plan.need(ledger.pages())) if plan.rows else BATCH_NEED

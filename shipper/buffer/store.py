@@ -63,8 +63,7 @@ class Buffer:
         codec: Codec,
         clock: Callable[[], float] = time.time,
     ) -> Buffer:
-        """Open the directory's buffer or make one. `codec` is that of gap records which the buffer itself
-        writes.
+        """Open the directory's buffer or make one. `codec` is that of gap records which the buffer itself writes.
 
         Raises BufferLocked if another process has it, BufferUnavailable if the disk refuses, ValueError for
         a `max_size` below `MINIMUM_SIZE`. A damaged file is no error: see `recovered`.
@@ -129,9 +128,7 @@ class Buffer:
     # ---- delivering ----
 
     def subscribe(self, sink: str) -> asyncio.Event:
-        """The event that each commit with frames for the sink sets; the subscriber clears it. One for each
-        sink.
-        """
+        """The event that each commit with frames for the sink sets; the subscriber clears it. One for each sink."""
         return self._arrivals.setdefault(sink, asyncio.Event())
 
     async def open_partitions(self, sink: str) -> list[OpenPartition]:
@@ -181,9 +178,7 @@ class Buffer:
         await self._job(lambda ledger: sealing.acknowledge(ledger, batch))
 
     async def reject(self, batch: Batch, reason: str) -> None:
-        """The sink will never have the batch: it is forgotten, and the gap recorded, in one transaction.
-        Idempotent.
-        """
+        """The sink will never have the batch: it is forgotten, and the gap recorded, in one transaction. Idempotent."""
         await self._job(lambda ledger: sealing.reject(ledger, batch, reason))
 
     def stats(self) -> BufferStats:
