@@ -118,8 +118,8 @@ class Frame:
 class CursorWrite:
     """What one commit stores of one cursor. The store does not look inside.
 
-    `key` names the subscription. `state` replaces what was stored. `segments` are (sequence number, bytes) rows to insert
-    or replace; rows below `drop_below` are forgotten. `delete` forgets all of it (then the rest is ignored).
+    `key` names the subscription. `state` replaces what was stored. `segments` are (sequence number, bytes) rows to
+    insert or replace; rows below `drop_below` are forgotten. `delete` forgets all of it (the rest is then ignored).
     """
 
     key: str
