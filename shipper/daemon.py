@@ -24,7 +24,7 @@ from shipper import __version__
 from shipper.buffer import Buffer, WhenFull
 from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
-from shipper.collect.intake import Intake
+from shipper.collect.intake import HOLD_AT, Intake
 from shipper.collect.states import States
 from shipper.config.destinations import SinkSettings, StdoutSettings
 from shipper.config.secret import secrets_in
@@ -253,7 +253,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             workers.append(Worker(sink, buffer, policy(sink_settings), meter))
         platform = connect(settings.ignite, meter)
         stack.push_async_callback(platform.aclose)
-        intake = Intake(buffer, codec, meter)
+        # What does not compress at all still has to fit into one commit to a small buffer.
+        intake = Intake(buffer, codec, meter, hold_at=min(HOLD_AT, buffer.largest_commit // 2))
         collector = Collector(
             Selection(settings.ignite.organization, settings.apps.include, settings.apps.exclude),
             Context(platform, intake, meter, States(meter)),

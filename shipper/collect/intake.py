@@ -70,7 +70,8 @@ class _Pending:
 class Intake:
     """Takes records from subscriptions (synchronously, with the cursor that covers them) and commits them.
 
-    `clock` is wall time in seconds. `run` is one task; after `close` it commits what is left and returns.
+    `clock` is wall time in seconds; `hold_at` bytes of NDJSON wait at the most (and what one read brings). `run`
+    is one task; after `close` it commits what is left and returns.
     """
 
     buffer: Durable
@@ -78,6 +79,7 @@ class Intake:
     meter: Meter
     clock: Callable[[], float] = time.time
     backoff: Backoff = field(default_factory=Backoff)
+    hold_at: int = HOLD_AT
     gaps: int = 0
     _pending: _Pending = field(default_factory=_Pending)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -191,9 +193,9 @@ class Intake:
             draft.add([run], first, last, records)
         pending.size += len(run)
         self._begin()
-        if pending.size >= COMMIT_AT:
+        if pending.size >= min(COMMIT_AT, self.hold_at):
             self._urgent.set()
-        if pending.size >= HOLD_AT:
+        if pending.size >= self.hold_at:
             self._room.clear()
 
     def _begin(self) -> None:
@@ -240,7 +242,7 @@ class Intake:
             pass
 
     def _reopen(self) -> None:
-        if self._pending.size < HOLD_AT:
+        if self._pending.size < self.hold_at:
             self._room.set()
 
     async def _store(self, frames: Sequence[Frame], writes: Sequence[CursorWrite]) -> None:
