@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shipper.backoff import Backoff
+from shipper.collect.habits import Habits
 from shipper.collect.intake import Intake
 from shipper.collect.states import States
 from shipper.ignite.port import Platform
@@ -30,6 +31,7 @@ class Context:
     clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
     parked_s: float = PARKED_S
+    habits: Habits = field(default_factory=Habits)
 
     def now_ms(self) -> int:
         return int(self.clock() * 1000)

@@ -47,14 +47,16 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A stretch of which the next listings tell what became of it. `lossy`: something is missing in any case.
+    """A stretch of which the next listings tell what became of it.
 
-    `restart_count` is the container that had been taken before it.
+    `restart_count` is the container that had been taken before it. `lossy`: that one was not read to its end.
+    `first`: nothing had been taken yet, so something is missing only if what was taken is of a later container.
     """
 
     stretch: Stretch
     restart_count: int
     lossy: bool
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,13 @@ class _Replay:
     def gap_at(self, time: int) -> Stretch | None:
         """The gap that a new line of this time shows, if it is the first to show one."""
         self.kept += 1
-        if self.overlaps or (time <= self.began_at and self.kept < MIN_HELD):
+        if time <= self.began_at and self.kept < MIN_HELD:
+            return None  # a late line may come first, and what it is late for behind it
+        return self.gap()
+
+    def gap(self) -> Stretch | None:
+        """The gap that what was kept shows, once."""
+        if self.overlaps or not self.kept:
             return None
         self.overlaps = True
         return Stretch(min(self.began_at, self.first_ms), max(self.began_at, self.first_ms))
@@ -163,6 +171,13 @@ class Cursor:
             self._overlaps(replay)
             return Sifted((), repeats=len(times))
         return self._resume(replay, times, made or prints())
+
+    def end(self) -> Stretch | None:
+        """The connection has ended; the gap that it shows, if none did before."""
+        gap = None if self._replay is None else self._replay.gap()
+        if gap is not None and self._replay is not None:
+            self._anchor = self._replay.first_print
+        return gap
 
     def _see_first(self, time: int, print_: int) -> Stretch | None:
         """Look at the first line of a connection; the gap before it, where another container's history begins."""
@@ -278,7 +293,13 @@ class Cursor:
                 "clean": self.clean,
                 "closed": self.closed,
                 "doubt": doubt
-                and [doubt.stretch.from_ms, doubt.stretch.to_ms, doubt.restart_count, doubt.lossy],
+                and [
+                    doubt.stretch.from_ms,
+                    doubt.stretch.to_ms,
+                    doubt.restart_count,
+                    doubt.lossy,
+                    doubt.first,
+                ],
             }
         )
 
@@ -308,7 +329,7 @@ class Cursor:
             window=window,
         )
         if state["doubt"] is not None:
-            from_ms, to_ms, restart_count, lossy = state["doubt"]
-            cursor.doubt = Doubt(Stretch(from_ms, to_ms), restart_count, lossy)
+            from_ms, to_ms, restart_count, lossy, first = state["doubt"]
+            cursor.doubt = Doubt(Stretch(from_ms, to_ms), restart_count, lossy, first)
         cursor._anchor = state["anchor"]
         return cursor

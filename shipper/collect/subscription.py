@@ -25,8 +25,7 @@ from shipper.model import Kind, Replica
 log = logging.getLogger("shipper.collect")
 
 SETTLED: Final = "settled"  # why a stream is given up that stays open though its replica is gone
-SETTLE_S: Final = 10.0  # a stream of a replica that is gone brings its last lines within that, or never
-PROOF_S: Final = 60.0  # a stream that was alive so shortly before its replica left has not missed its end
+PROOF_S: Final = 60.0  # where streams do not end: one that was alive so shortly before has missed nothing
 LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
 LAST_LINES: Final = 10_000  # asked for at the end; servers allow less
@@ -50,7 +49,8 @@ class LogSubscription:
     """Holds a replica's log stream. One task runs `run`; the others' methods only set flags.
 
     Times are of the loop's clock: `last_data` when the stream brought something or was opened, `proved_at` when
-    it was last known to miss nothing, `checked_at` when it was last compared with GetAppLogs.
+    it was last known to miss nothing, `checked_at` when it was last compared with GetAppLogs. `unreadable` says
+    that this cannot be done (any more).
     """
 
     taker: Taker
@@ -60,6 +60,7 @@ class LogSubscription:
     last_data: float = 0.0
     proved_at: float = 0.0
     checked_at: float = 0.0
+    unreadable: bool = False
     attempts: int = 0
     _answered_at: float | None = None
     _left_at: float | None = None
@@ -85,7 +86,7 @@ class LogSubscription:
     def update(self, replica: Replica) -> None:
         """What the newest listing says of the replica."""
         before = self.replica
-        self._left_at = None
+        self._left_at, self.unreadable = None, False
         if self.state is State.LEAVING:
             self._move(self._following)
         self.taker.update(replica, streaming=self.streaming)
@@ -172,6 +173,8 @@ class LogSubscription:
         finally:
             self._scope = None
         answered = self._answered_at
+        if status is OK:
+            self.context.habits.ended += 1
         self.taker.end(
             ok=status.code is Code.OK, lasted_s=None if answered is None else loop.time() - answered
         )
@@ -256,9 +259,7 @@ class LogSubscription:
         """
         self._move(State.LEAVING)
         taker = self.taker
-        proved_at = max(self.proved_at, self._answered_at or 0.0)
-        settled = self._interrupted == SETTLED and self.left_at - proved_at < PROOF_S
-        complete = taker.complete or settled
+        complete = self._settled_whole() or taker.complete
         complete = await self._last_look() or complete
         taker.settle_doubt()
         if not complete:
@@ -273,6 +274,15 @@ class LogSubscription:
                 "lines": self.cursor.taken,
             },
         )
+
+    def _settled_whole(self) -> bool:
+        """Whether the stream stayed open after its replica, but was alive until then."""
+        if self._interrupted != SETTLED:
+            return False
+        habits = self.context.habits
+        habits.outlived += 1
+        proved_at = max(self.proved_at, self._answered_at or 0.0)
+        return self.left_at - proved_at < (0.0 if habits.streams_end else PROOF_S)
 
     async def _last_look(self) -> bool:
         """GetAppLogs once more; whether its answer shows the end. What is missing before it is recorded."""

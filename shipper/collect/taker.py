@@ -4,6 +4,9 @@ between them becomes a gap.
 A gap that shows where one history ends and another begins is judged by the listing. If the container was read
 to its end and is the one before the present one, nothing is missing. Listings may be stale, so until two have
 been seen the gap is a doubt; it is kept in the cursor, where it survives the process.
+
+A stream that ends in good order is believed to have brought everything. Where a gateway ends streams so while the
+container goes on, lines that it prints before its own end go unnoticed if it ends before the stream is open again.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class Taker:
     _before: int = 0  # the container that had been taken when it began
     _anew: bool = False  # the listing showed another container when it began
     _took: bool = False  # it brought something new
+    _hushed: bool = False  # a container ended without a word; which one it was, the next listing says
     _looks: int = 0
     _outlived: int = 0
 
@@ -59,8 +63,8 @@ class Taker:
         sifted = self.cursor.sift(chunk.times, lambda: fingerprints(chunk.times, chunk.streams, chunk.lines))
         if sifted.gap is not None:
             self._judge(sifted.gap)
-        elif first_ever and self.replica.restart_count > self.cursor.restart_count:
-            self._judge(Stretch(self.cursor.started_ms or chunk.times[0], chunk.times[0]))
+        elif first_ever:
+            self._judge_first(chunk.times[0])
         if sifted.repeats:
             self.context.meter.count("duplicates_suppressed_total", sifted.repeats, Kind.LOGS.value)
         self._hand_over(chunk, sifted)
@@ -71,14 +75,18 @@ class Taker:
         `lasted_s` is how long the server had been answering, None if it never did.
         """
         cursor = self.cursor
-        another = self.replica.restart_count > cursor.restart_count
+        gap = cursor.end()
+        if gap is not None:
+            self._judge(gap)
+        restarts = self.replica.restart_count - cursor.restart_count
         received = self.received > self._at_begin
         clean = cursor.clean
         if ok:
-            if not received and clean and another:  # that container ended and had nothing to say
+            if not received and clean and restarts == 1:  # that container ended and had nothing to say
                 cursor.restart_count = self.replica.restart_count
-            clean = clean or received or cursor.newest is None
-        elif self._took or (lasted_s is not None and lasted_s >= BRIEF_S and not another):
+            clean = clean or received
+            self._hushed = not clean and cursor.newest is None and restarts <= 0
+        elif self._took or (lasted_s is not None and lasted_s >= BRIEF_S and restarts <= 0):
             clean = False
         if clean != cursor.clean:
             cursor.clean = clean
@@ -87,7 +95,8 @@ class Taker:
     @property
     def complete(self) -> bool:
         """Whether everything that this replica is known to have printed was read to its end."""
-        return self.cursor.clean and self.replica.restart_count <= self.cursor.restart_count
+        clean = self.cursor.clean or self._hushed
+        return clean and self.replica.restart_count <= self.cursor.restart_count
 
     @property
     def _recreated(self) -> bool:
@@ -137,6 +146,10 @@ class Taker:
         """What the newest listing says of the replica."""
         self.replica = replica
         cursor = self.cursor
+        if self._hushed:
+            self._hushed = False
+            cursor.clean = replica.restart_count <= cursor.restart_count
+            self.context.intake.touch(cursor)
         if cursor.doubt is not None:
             self._looks += 1
             self._resolve()
@@ -153,7 +166,17 @@ class Taker:
         """The replay does not reach back to what was taken."""
         if self.cursor.doubt is not None:
             self.settle_doubt()
-        self.cursor.doubt = Doubt(stretch, self._before, lossy=not self.cursor.clean)
+        self._doubt(Doubt(stretch, self._before, lossy=not self.cursor.clean))
+
+    def _judge_first(self, time: int) -> None:
+        """The very first line. Is it of the container that was listed first, or had that one gone unread?"""
+        began = self.cursor.started_ms
+        if began:
+            stretch = Stretch(min(began, time), time)
+            self._doubt(Doubt(stretch, self._before, lossy=not self.cursor.clean, first=True))
+
+    def _doubt(self, doubt: Doubt) -> None:
+        self.cursor.doubt = doubt
         self._looks = 0
         self._resolve()
 
@@ -161,28 +184,41 @@ class Taker:
         doubt, count = self.cursor.doubt, self.replica.restart_count
         if doubt is None or (count <= doubt.restart_count and self._looks < LOOKS and not self._recreated):
             return
-        if doubt.lossy or count != doubt.restart_count + 1:
+        if self._lost(doubt, count - doubt.restart_count):
             self.settle_doubt()
         self.cursor.doubt = None
         self.cursor.restart_count = max(count, self.cursor.restart_count)
         self.context.intake.touch(self.cursor)
 
+    def _lost(self, doubt: Doubt, restarts: int) -> bool:
+        """Whether something is missing, now that the listing shows so many restarts."""
+        if restarts == 1 and not doubt.lossy:
+            return False
+        if doubt.first:
+            began = self.replica.started_ms
+            return restarts > 0 and doubt.stretch.from_ms < began <= doubt.stretch.to_ms
+        return True
+
     def settle_doubt(self) -> None:
-        """Record the gap that was in doubt, if there is one."""
+        """No further listing will tell: what is in doubt is a gap."""
         doubt = self.cursor.doubt
         if doubt is None:
             return
-        restarted = self.replica.restart_count != doubt.restart_count
+        restarts = self.replica.restart_count - doubt.restart_count
+        if not doubt.first or self._lost(doubt, restarts):
+            self._record(doubt.stretch, restarted=restarts != 0)
+        self.cursor.doubt = None
+        self.context.intake.touch(self.cursor)
+
+    def _record(self, stretch: Stretch, *, restarted: bool) -> None:
         self.gap(
             GapReason.RESTARTED if restarted else GapReason.ROTATED,
-            doubt.stretch.from_ms,
-            doubt.stretch.to_ms,
+            stretch.from_ms,
+            stretch.to_ms,
             "the container restarted while no stream was open to it"
             if restarted
             else "the platform's history begins later than what had been taken",
         )
-        self.cursor.doubt = None
-        self.context.intake.touch(self.cursor)
 
     def gap(
         self, reason: GapReason, from_ms: int, to_ms: int | None, detail: str, lost: int | None = None
@@ -200,7 +236,8 @@ class Taker:
             since = self.cursor.started_ms or self.replica.started_ms or self.context.now_ms()
             self.gap(GapReason.REPLICA_GONE, since, None, "the replica went before its history was read")
         else:
-            self.gap(GapReason.REPLICA_GONE, newest, None, "the replica went while its stream was broken")
+            detail = "the replica went, and its stream was not read to an end"
+            self.gap(GapReason.REPLICA_GONE, newest, None, detail)
 
     def truncated(self, since: int | None, until: int) -> None:
         """Record that the last answer was cut before it reached what had been taken."""

@@ -23,6 +23,10 @@ class Unseen:
         """An event names a replica that is not listed."""
         self._named.setdefault(replica_id, (now_s, timestamp_ms))
 
+    def since(self, replica_id: str, otherwise: int) -> int:
+        """When a replica was first named, Unix ms; `otherwise` if that is earlier, or it never was."""
+        return min(otherwise, self._named.get(replica_id, (0.0, otherwise))[1])
+
     def listed(self, replica_ids: Iterable[str]) -> None:
         """These were only late."""
         if self._named:

@@ -52,6 +52,7 @@ class AppWatch:
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
+        self._listed_ms = max((cursor.updated_ms for cursor in self.cursors), default=None)
         self._left_open, self._closed, ledger = split(self.cursors, self.app)
         self._ledger = (
             EventLedger(cursor_key(Kind.EVENTS, self.app)) if ledger is None else EventLedger.load(ledger)
@@ -184,7 +185,6 @@ class AppWatch:
     def _reconcile(self, replicas: Iterable[Replica], tasks: asyncio.TaskGroup) -> None:
         """Start what is new, update what is there, let go of what is not."""
         listed = {replica.replica_id: replica for replica in replicas if replica.replica_id}
-        self._unseen.listed(listed)
         self.context.meter.level("replicas", len(listed), str(self.app))
         if self.follow_logs:
             for replica_id, replica in listed.items():
@@ -197,6 +197,7 @@ class AppWatch:
                 if replica_id not in listed and not subscription.leaving:
                     subscription.leave()
             self._finish_left_open(tasks)
+            self._unseen.listed(listed)
             self._report_unseen()
         self._listed = frozenset(listed)
         self._listed_ms = self.context.now_ms()
@@ -214,12 +215,15 @@ class AppWatch:
         self._start(LogSubscription(Taker(replica, cursor, self.context), self.context, self), tasks)
 
     def _new_cursor(self, replica: Replica) -> Cursor:
-        """A replica that was never seen. If its container restarted since the last listing, one was missed."""
+        """A replica that was never seen. If its container restarted since the last listing, also of an earlier
+        run, one was missed.
+        """
         if replica.restart_count and self._listed_ms is not None:
+            stale_ms = int(2000 * self.poll_interval_s)  # that last listing may have been
             self.context.intake.gap(
                 self.app,
                 GapReason.RESTARTED,
-                self._listed_ms,
+                self._unseen.since(replica.replica_id, self._listed_ms - stale_ms),
                 replica_id=replica.replica_id,
                 detail="the container had restarted before a listing showed this replica",
             )

@@ -16,8 +16,8 @@ from shipper.collect.context import Context
 from shipper.collect.fingerprint import fingerprints
 from shipper.collect.pages import readable
 from shipper.collect.states import State
-from shipper.collect.subscription import SETTLE_S, SETTLED, LogSubscription
-from shipper.ignite.status import CallFailed
+from shipper.collect.subscription import SETTLED, LogSubscription
+from shipper.ignite.status import Action, CallFailed
 
 log = logging.getLogger("shipper.collect")
 
@@ -25,6 +25,8 @@ SCAN_EVERY_S: Final = 2.0
 QUIET_S: Final = 20.0  # with the check and its grace, a stream that spoke is replaced within half a minute
 CHECK_EVERY_S: Final = 35.0  # of a replica that stays silent: well within a minute with all that comes on top
 FEW_LINES: Final = 100
+SETTLE_S: Final = 10.0  # a stream of a replica that is gone brings its last lines within that, or never
+LINGER_S: Final = 300.0  # no pod takes longer to stop: then the log of one that is gone is just still there
 GRACE_S: Final = 3.0  # lines printed just before the check are still on their way
 AT_ONCE: Final = 16  # checks in flight: thousands of silent replicas must not become a burst
 
@@ -58,18 +60,24 @@ class Watchdog:
                 await asyncio.sleep(SCAN_EVERY_S)
 
     def _settled(self, subscription: LogSubscription, now: float) -> bool:
-        """Whether the stream of a replica that is gone has brought what it will bring."""
+        """Whether the stream of a replica that is gone has brought what it will bring. A pod that is being stopped
+        may be silent for a while before its last words: as long as its log can be asked for, it is not gone.
+        """
         if not subscription.leaving or not subscription.streaming or subscription in self._checking:
             return False
-        return now - max(subscription.last_data, subscription.left_at) > SETTLE_S
+        settle_s = SETTLE_S if subscription.unreadable else LINGER_S
+        return now - max(subscription.last_data, subscription.left_at) > settle_s
 
     def _due(self, subscription: LogSubscription, now: float) -> bool:
         if not subscription.streaming or subscription in self._checking:
             return False
-        quiet = now - subscription.last_data
-        if subscription.leaving:  # while the pod ends, its last lines may still be had
-            return quiet > self.grace_s and subscription.checked_at < subscription.left_at
-        return quiet > self.quiet_s and now - subscription.checked_at > self.check_every_s
+        quiet, unchecked = now - subscription.last_data, now - subscription.checked_at
+        if subscription.leaving:
+            just_left = subscription.checked_at < subscription.left_at
+            return (
+                quiet > self.grace_s and not subscription.unreadable and (just_left or unchecked > SETTLE_S)
+            )
+        return quiet > self.quiet_s and unchecked > self.check_every_s
 
     async def _check(self, subscription: LogSubscription) -> None:
         try:
@@ -91,9 +99,10 @@ class Watchdog:
         """How many lines GetAppLogs shows that the stream did not bring; 0 where it cannot be asked."""
         try:
             missing = await self._compare(subscription, FEW_LINES)
-            if missing is None:  # the limit cuts the new end here: which one it cuts is not documented
+            if missing is None:
                 missing = await self._compare(subscription, 0)
         except CallFailed as error:
+            subscription.unreadable = error.status.action in (Action.GONE, Action.PARK, Action.STOP)
             log.debug(
                 "silent stream could not be checked: %s",
                 error,
@@ -101,19 +110,21 @@ class Watchdog:
             )
             return 0
         subscription.checked_at = asyncio.get_running_loop().time()
-        if not missing:
+        if missing == 0:
             subscription.verified()
         return missing or 0
 
     async def _compare(self, subscription: LogSubscription, limit: int) -> int | None:
-        """How many of the newest lines were not taken; None where the answer does not reach to what was."""
+        """How many of the newest lines were not taken; None where the answer does not tell. Which end a limit cuts
+        is not documented, and an empty answer may mean a container that said nothing yet, or a pod that is gone.
+        """
         replica, window = subscription.replica, subscription.cursor.window
         page = await self.context.platform.get_logs(replica.app, replica.replica_id, limit)
         chunk = readable(page.chunk, window)
         prints = fingerprints(chunk.times, chunk.streams, chunk.lines)
         missing = window.misses(chunk.times, prints)
-        if not missing and page.truncated and window.last is not None and window.last not in prints:
-            return None
+        if not missing and window.last is not None and window.last not in prints:
+            return None if page.truncated or not prints else 0
         return missing
 
     def _replace(self, subscription: LogSubscription, missing: int) -> None:

@@ -196,6 +196,7 @@ class FakeApp:
         self.listed = True
         self.replicas: dict[str, FakeReplica] = {}
         self.answers: deque[list[Replica]] = deque()
+        self.shown: dict[str, int] = {}  # the highest restart_count that a listing said
         self.events: list[Event] = []
         self.events_truncated = False
         self.event_streams: list[Pipe[EventPage]] = []
@@ -309,7 +310,11 @@ class FakePlatform:
     async def list_replicas(self, app: App) -> list[Replica]:
         await self._admit("ListAppReplicas", app.name)
         found = self._found(app)
-        return found.answers.popleft() if found.answers else found.listing()
+        answer = found.answers.popleft() if found.answers else found.listing()
+        for replica in answer:
+            shown = found.shown.get(replica.replica_id, 0)
+            found.shown[replica.replica_id] = max(shown, replica.restart_count)
+        return answer
 
     async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
         await self._admit("GetAppLogs", app.name, replica_id)

@@ -61,10 +61,11 @@ async def test_a_pod_that_leaves_while_its_stream_still_brings_lines_is_read_to_
 
 
 @virtual_time
-async def test_a_pod_whose_stream_never_ends_is_closed_when_it_has_settled() -> None:
+async def test_a_pod_that_leaves_and_whose_stream_never_ends_is_closed_when_it_has_settled() -> None:
     async with collecting() as it:
         replica = await started(it, "one")
-        replica.ends = False
+        replica.ends = replica.listed = False
+        await asyncio.sleep(6)
         replica.print("last words")
         replica.gone()
         assert await closed(it) < 25
@@ -74,14 +75,67 @@ async def test_a_pod_whose_stream_never_ends_is_closed_when_it_has_settled() -> 
 
 
 @virtual_time
-async def test_an_idle_pod_whose_stream_never_ends_is_no_gap_either() -> None:
+async def test_an_idle_pod_whose_stream_never_ends_is_no_gap_while_its_log_can_be_compared() -> None:
     async with collecting() as it:
         replica = await started(it, "one")
         replica.ends = False
         await asyncio.sleep(3600)
+        replica.listed = False
+        await asyncio.sleep(20)
         replica.gone()
         await closed(it)
         assert it.durable.gaps() == []
+
+
+@virtual_time
+async def test_the_last_words_of_a_pod_that_takes_long_to_stop_are_awaited() -> None:
+    async with collecting() as it:
+        replica = await started(it, "one")
+        replica.ends = replica.listed = False
+        for second in (25, 50, 28):
+            await asyncio.sleep(second)
+            replica.print(f"after {second} silent seconds")
+        replica.gone()
+        await closed(it)
+        assert it.durable.counter() == Counter(it.platform.printed)
+        assert it.durable.gaps() == []
+
+
+@virtual_time
+async def test_a_log_that_can_be_read_for_ever_keeps_no_subscription_open_for_ever() -> None:
+    async with collecting() as it:
+        replica = await started(it, "one")
+        replica.ends = replica.listed = False
+        assert 250 < await closed(it, 400) < 350
+        assert it.durable.gaps() == []
+
+
+@virtual_time
+async def test_an_idle_pod_whose_stream_never_ends_may_have_lost_its_last_lines() -> None:
+    async with collecting() as it:
+        replica = await started(it, "one")
+        await asyncio.sleep(60)
+        replica.stall()
+        lost = replica.print("nobody brings this")
+        replica.gone()
+        await closed(it)
+        (gap,) = it.durable.gaps()
+        assert gap["reason"] == GapReason.REPLICA_GONE
+        assert gap["from_ms"] <= lost[0].time <= gap["to_ms"]
+
+
+@virtual_time
+async def test_where_no_stream_ever_ends_that_is_no_gap_any_more() -> None:
+    async with collecting() as it:
+        for n in range(20):
+            replica = it.platform.app("checkout").start(f"checkout-{n}")
+            replica.ends = False
+            replica.print("one")
+            await asyncio.sleep(120)
+            replica.gone()
+        await asyncio.sleep(60)
+        assert it.durable.counter() == Counter(it.platform.printed)
+        assert it.durable.reasons() == [GapReason.REPLICA_GONE] * 3
 
 
 @virtual_time
@@ -90,6 +144,8 @@ async def test_a_pod_that_printed_nothing_and_whose_server_never_answered_is_no_
         it.platform.answers_streams = False
         replica = await started(it)
         await asyncio.sleep(120)
+        replica.listed = False
+        await asyncio.sleep(20)
         replica.gone()
         await closed(it)
         assert it.durable.gaps() == []
@@ -102,6 +158,8 @@ async def test_lines_that_a_dead_stream_owed_when_its_pod_left_are_asked_for() -
         replica.stall()
         replica.print("nobody brings this")
         replica.listed = False  # it ends in good order: for a while its log can still be had
+        await it.caught_up(20)
+        replica.gone()
         await closed(it)
         assert it.durable.counter() == Counter(it.platform.printed)
         assert it.durable.gaps() == []

@@ -173,6 +173,44 @@ async def test_a_container_whose_stream_could_never_be_opened_is_a_gap_when_the_
 
 
 @virtual_time
+async def test_a_container_that_restarted_before_its_first_line_was_read_is_a_gap_although_the_listing_is_stale() -> (
+    None
+):
+    async with collecting() as it:
+        replica = it.platform.app("checkout").start("checkout-1")
+        await it.until(lambda: it.following("checkout-1"))
+        await asyncio.sleep(1)
+        replica.app.stale(1)
+        it.platform.refuse("StreamAppLogs", Code.UNAVAILABLE, times=2)
+        lost = replica.print("unheard")
+        replica.cut()
+        await asyncio.sleep(0.1)
+        replica.restart()
+        replica.print("again")
+        await it.until(lambda: it.durable.texts() == ["again"])
+        await it.restart()
+        await asyncio.sleep(20)
+        (gap,) = it.durable.gaps()
+        assert gap["reason"] == GapReason.RESTARTED
+        assert gap["from_ms"] <= lost[0].time <= gap["to_ms"]
+
+
+@virtual_time
+async def test_a_container_that_crashes_just_after_its_first_lines_were_read_is_none() -> None:
+    async with collecting() as it:
+        replica = it.platform.app("checkout").start("checkout-1")
+        for _ in range(5):
+            replica.print("starting", "cannot start")
+            await asyncio.sleep(2)
+            replica.crash()
+            await asyncio.sleep(11)
+            replica.restart()
+        await asyncio.sleep(20)
+        assert it.durable.counter() == Counter(it.platform.printed)
+        assert it.durable.gaps() == []
+
+
+@virtual_time
 async def test_a_replica_that_is_first_seen_after_it_restarted_is_a_gap() -> None:
     async with collecting() as it:
         it.platform.app("checkout")
@@ -181,6 +219,21 @@ async def test_a_replica_that_is_first_seen_after_it_restarted_is_a_gap() -> Non
         replica.print("again")
         await it.caught_up()
         assert it.durable.reasons() == [GapReason.RESTARTED]
+
+
+@virtual_time
+async def test_a_replica_that_started_and_restarted_while_shipper_was_away_is_a_gap() -> None:
+    async with collecting() as it:
+        await started(it, "one")
+        await it.kill()
+        lost = it.platform.app("checkout").start("checkout-2").print("unheard")
+        await asyncio.sleep(100)
+        it.platform.app("checkout").replicas["checkout-2"].restart()
+        it.start()
+        await asyncio.sleep(10)
+        (gap,) = it.durable.gaps()
+        assert (gap["reason"], gap["replica_id"]) == (GapReason.RESTARTED, "checkout-2")
+        assert gap["from_ms"] <= lost[0].time <= gap["to_ms"]
 
 
 @virtual_time
