@@ -27,6 +27,9 @@ log = logging.getLogger("shipper.collect")
 SETTLED: Final = "settled"  # why a stream is given up that stays open though its replica is gone
 PROOF_S: Final = 60.0  # where streams do not end: one that was alive so shortly before has missed nothing
 LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
+AT_WORK_S: Final = (
+    1.0  # a stream that brought new lines is opened again within that: its replica may be about to go
+)
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
 LAST_LINES: Final = 10_000  # asked for at the end; servers allow less
 _LAST_LOOKS: Final = 3
@@ -142,10 +145,11 @@ class LogSubscription:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                began = loop.time()
+                began, taken = loop.time(), self.cursor.taken
                 status = await self._session()
                 if not await self._over(status):
-                    await self._pause(status, loop.time() - began)
+                    brought = self.cursor.taken > taken
+                    await self._pause(status, loop.time() - began, at_most_s=AT_WORK_S if brought else None)
                     if not (self.leaving and self.taker.complete):
                         continue
                 await self._farewell()
@@ -205,7 +209,7 @@ class LogSubscription:
     def _following(self) -> State:
         return State.LIVE if self.cursor.live else State.RESUMING
 
-    async def _pause(self, status: Status, healthy_for_s: float) -> None:
+    async def _pause(self, status: Status, healthy_for_s: float, *, at_most_s: float | None) -> None:
         """Between two connections: wait as the status asks, and look what became of the replica."""
         if status.action in _REFUSED:
             if self.state is not State.PARKED:
@@ -218,6 +222,8 @@ class LogSubscription:
         else:
             self._move(State.WAITING)
         wait = 0.0 if self._interrupted else self.context.wait_for(status, self._backoff, healthy_for_s)
+        if at_most_s is not None and status.retry_after_s is None and status.action not in _REFUSED:
+            wait = min(wait, at_most_s)
         self._wake = asyncio.Event()
         try:
             if status.action in (Action.DONE, Action.GONE):

@@ -42,6 +42,21 @@ async def test_a_reconnect_repeats_nothing_and_loses_nothing() -> None:
 
 
 @virtual_time
+async def test_a_stream_that_brings_lines_is_open_again_within_a_second_however_often_it_is_cut() -> None:
+    """Its replica may be about to go: what it prints while the stream is closed could never be had."""
+    async with collecting() as it:
+        replica = await started(it, "first")
+        for turn in range(12):  # the backoff alone would wait up to half a minute by now
+            replica.print(f"line {turn}")
+            await it.until(lambda turn=turn: f"line {turn}" in it.durable.texts())
+            cut_at = asyncio.get_running_loop().time()
+            replica.cut()
+            replica.print(f"while closed {turn}")
+            await it.until(lambda turn=turn: f"while closed {turn}" in it.durable.texts())
+            assert asyncio.get_running_loop().time() - cut_at < 1.5
+
+
+@virtual_time
 async def test_a_rotation_is_a_gap_between_what_was_taken_and_where_the_replay_begins() -> None:
     async with collecting() as it:
         replica = await started(it, "one", "two")
