@@ -27,9 +27,7 @@ log = logging.getLogger("shipper.collect")
 SETTLED: Final = "settled"  # why a stream is given up that stays open though its replica is gone
 PROOF_S: Final = 60.0  # where streams do not end: one that was alive so shortly before has missed nothing
 LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
-AT_WORK_S: Final = (
-    1.0  # a stream that brought new lines is opened again within that: its replica may be about to go
-)
+AT_WORK_S: Final = 1.0  # a stream that brought lines is opened again within that: its replica may go
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
 LAST_LINES: Final = 10_000  # asked for at the end; servers allow less
 _LAST_LOOKS: Final = 3
