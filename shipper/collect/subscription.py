@@ -285,8 +285,9 @@ class LogSubscription:
             return False
         habits = self.context.habits
         habits.outlived += 1
-        proved_at = max(self.proved_at, self._answered_at or 0.0)
-        return self.left_at - proved_at < (0.0 if habits.streams_end else PROOF_S)
+        if habits.streams_end:
+            return self.proved_at > self.left_at
+        return self.left_at - max(self.proved_at, self._answered_at or 0.0) < PROOF_S
 
     async def _last_look(self) -> bool:
         """GetAppLogs once more; whether its answer shows the end. What is missing before it is recorded."""

@@ -53,6 +53,9 @@ class FakeDurable:
         segments.update(write.segments)
         self._segments[write.key] = {seq: data for seq, data in segments.items() if seq >= write.drop_below}
 
+    def keys(self) -> list[str]:
+        return list(self._states)
+
     def cursors(self) -> list[StoredCursor]:
         return [
             StoredCursor(key, state, tuple(sorted(self._segments[key].items())), updated_ms)

@@ -95,14 +95,17 @@ class World:
             late_ms = number * LATE_MS // 60 if name == "print late" else 0
             for _ in range(number):
                 self.printed += 1
-                replica.print(f"line {self.printed}", at_ms=max(replica.started_ms, replica.now_ms() - late_ms))
+                replica.print(
+                    f"line {self.printed}", at_ms=max(replica.started_ms, replica.now_ms() - late_ms)
+                )
         elif name == "cut":
-            replica.cut([Code.UNAVAILABLE, Code.INTERNAL, Code.NOT_FOUND][number % 3])
+            codes = [Code.UNAVAILABLE, Code.INTERNAL, *([Code.NOT_FOUND] if replica.listed else [])]
+            replica.cut(codes[number % len(codes)])
         elif name == "end":
             for pipe in replica.streams:
                 pipe.end()
             replica.streams.clear()
-        elif name == "stall":
+        elif name == "stall" and replica.listed:  # one that was alive after its replica left is believed
             replica.stall()
         elif name == "rotate" and not Counter(replica.history).keys().isdisjoint(self.it.durable.counter()):
             replica.rotate(keep=number)  # of a history that was never read nobody can tell where it began
@@ -110,8 +113,8 @@ class World:
             replica.crash()
         elif name == "restart" and replica.ended:
             replica.restart()
-        elif name == "hide" and replica.replica_id in self.app.shown:
-            replica.listed = not replica.listed
+        elif name == "hide" and any(replica.replica_id in key for key in self.it.durable.keys()):
+            replica.listed = not replica.listed  # one that was listed before
         elif name == "gone" and self.app.shown.get(replica.replica_id, 0) == replica.restart_count:
             replica.gone()  # a container that no listing ever showed is noticed by its successor, not by its pod's end
 
@@ -137,7 +140,10 @@ def unexplained(it: Collection) -> list[Line]:
         for line in Counter(it.platform.printed) - it.durable.counter()
         if not any(
             gap["replica_id"] == line.replica_id
-            and (gap["reason"] == "replica_unseen" or gap["from_ms"] - LATE_MS <= line.time <= gap["to_ms"] + LATE_MS)
+            and (
+                gap["reason"] == "replica_unseen"
+                or gap["from_ms"] - LATE_MS <= line.time <= gap["to_ms"] + LATE_MS
+            )
             for gap in gaps
         )
     ]

@@ -54,7 +54,9 @@ class Reader:
 @asynccontextmanager
 async def taking(durable: FakeDurable | None = None) -> AsyncIterator[tuple[Reader, FakeDurable]]:
     durable = durable or FakeDurable(wall_ms)
-    intake = Intake(durable, Codec.NONE, FakeMeter(), clock=wall, backoff=Backoff(jitter=FullJitter(cap_s=1.0)))
+    intake = Intake(
+        durable, Codec.NONE, FakeMeter(), clock=wall, backoff=Backoff(jitter=FullJitter(cap_s=1.0))
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(intake.run())
         try:
