@@ -53,7 +53,7 @@ class FakeDurable:
         segments.update(write.segments)
         self._segments[write.key] = {seq: data for seq, data in segments.items() if seq >= write.drop_below}
 
-    def keys(self) -> list[str]:
+    def cursor_keys(self) -> list[str]:
         return list(self._states)
 
     def cursors(self) -> list[StoredCursor]:

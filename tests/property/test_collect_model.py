@@ -79,10 +79,9 @@ class World:
         elif name in ("kill", "stop"):
             await (self.it.kill() if name == "kill" else self.it.stop())
             self.it.start()
-        elif name == "empty listing":
-            self.app.answers.append([])
-        elif name == "stale listing":
-            self.app.stale(1 + number % 2)
+        elif name in ("empty listing", "stale listing"):
+            if not self.app.answers:  # wrong for one poll; the second is waited for
+                self.app.answers.append([] if name == "empty listing" else self.app.listing())
         elif name == "refuse":
             self.it.platform.refuse("StreamAppLogs", Code.UNAVAILABLE, times=number % 5)
         elif replica is not None:
@@ -113,7 +112,7 @@ class World:
             replica.crash()
         elif name == "restart" and replica.ended:
             replica.restart()
-        elif name == "hide" and any(replica.replica_id in key for key in self.it.durable.keys()):
+        elif name == "hide" and any(replica.replica_id in key for key in self.it.durable.cursor_keys()):
             replica.listed = not replica.listed  # one that was listed before
         elif name == "gone" and self.app.shown.get(replica.replica_id, 0) == replica.restart_count:
             replica.gone()  # a container that no listing ever showed is noticed by its successor, not by its pod's end
