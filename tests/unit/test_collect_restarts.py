@@ -281,15 +281,15 @@ async def test_a_restart_of_a_sidecar_repeats_nothing() -> None:
         assert it.durable.gaps() == []
 
 
-@pytest.mark.parametrize("hours", [-30, -2, -1, 2, 30])
+@pytest.mark.parametrize("hours", [-30, -2, 2])
 def test_a_clock_that_is_set_between_two_containers_loses_nothing(hours: int) -> None:
     @virtual_time
     async def body() -> None:
         async with collecting() as it:
             replica = await started(it, *(f"line {i}" for i in range(1000)))
-            for i in range(400):
-                replica.print(f"later {i}")
-                await asyncio.sleep(60)
+            for i in range(60):
+                replica.print(*(f"later {i} {j}" for j in range(7)))
+                await asyncio.sleep(400)
             replica.crash()
             replica.clock_offset_ms = hours * 3_600_000
             await asyncio.sleep(5)
