@@ -144,7 +144,8 @@ class Batch:
     """The frames of one partition that a sink takes at once. Once sealed, its name and bytes never change.
 
     `batch_id` identifies it in the buffer; `name` is the object's base name without extension: a pure function of the
-    batch that sorts by time. `size` is the sum of the frames' compressed sizes in bytes.
+    batch that sorts by time. `size` is the sum of the frames' compressed sizes in bytes. `done` says how many of the
+    entries that the pipeline called `plan` makes of the batch are delivered; under another plan it means nothing.
     """
 
     batch_id: int
@@ -157,3 +158,34 @@ class Batch:
     first_ms: int
     last_ms: int
     attempts: int = 0
+    done: int = 0
+    plan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a sink's pipeline holds back of a partition until more comes: the open end of a stack trace, counts.
+
+    `state` is the pipeline's own. `records` counts those that are held in it and not delivered, since `since_ms`.
+    """
+
+    partition: Partition
+    state: bytes
+    records: int
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that a sink refused for good, kept with the answer so that a person can look and send it again.
+
+    `record` is one line of NDJSON, as it was to leave. `letter_id` is 0 until the buffer has stored it.
+    """
+
+    sink: str
+    partition: Partition
+    buried_ms: int
+    timestamp_ms: int
+    reason: str
+    record: bytes
+    letter_id: int = 0

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from shipper.model import Batch, Partition
+from shipper.model import Batch, Carried, DeadLetter, Partition
 
 
 class OpenPartition(Protocol):
@@ -63,8 +63,12 @@ class Settlement(Protocol):
         `open_partitions` have to be asked again.
         """
 
-    async def acknowledge(self, batch: Batch) -> None:
-        """The sink has the batch; durable on return. Idempotent."""
+    async def acknowledge(self, batch: Batch, carried: Carried | None = None) -> None:
+        """The sink has the batch; durable on return. Idempotent.
+
+        `carried` replaces, in the same commit, what the sink's pipeline holds of the batch's partition (an empty
+        `state` forgets it); None leaves that alone.
+        """
 
     async def reject(self, batch: Batch, reason: str) -> None:
         """The sink will never have the batch: it is forgotten, the gap recorded in the same commit, the loss counted.
@@ -73,5 +77,25 @@ class Settlement(Protocol):
         """
 
 
-class Outbox(Supply, Settlement, Protocol):
+class Ledger(Protocol):
+    """What delivery of records writes down beside batches. Every coroutine may raise BufferError, and then nothing has
+    changed.
+    """
+
+    async def progressed(self, batch: Batch, done: int, plan: str) -> None:
+        """The first `done` entries that `plan` makes of the batch are delivered; durable on return."""
+
+    async def carried(self, sink: str) -> Sequence[Carried]:
+        """What the sink's pipeline holds, for each partition where it holds something."""
+
+    async def carry(self, sink: str, carried: Carried) -> None:
+        """Replace what the pipeline holds of a partition; an empty `state` forgets it."""
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep refused records as dead letters. Where there is no room for more, the oldest of all are forgotten,
+        counted and recorded as gaps in the same commit.
+        """
+
+
+class Outbox(Supply, Settlement, Ledger, Protocol):
     """The buffer as delivery sees it."""
