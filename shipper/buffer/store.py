@@ -26,7 +26,7 @@ from shipper.buffer.slots import sinks_of
 from shipper.buffer.values import BufferStats, Committed, OpenPartition, Recovery, Sinks, WhenFull
 from shipper.errors import BufferError, BufferUnavailable
 from shipper.meter import Meter
-from shipper.model import Batch, Codec, CursorWrite, Frame, Partition, StoredCursor
+from shipper.model import Batch, Carried, Codec, CursorWrite, DeadLetter, Frame, Partition, StoredCursor
 
 T = TypeVar("T")
 
@@ -170,16 +170,34 @@ class Buffer:
         """Count an attempt to deliver the batch; `sealed` shows the count, also after a restart."""
         await self._job(lambda ledger: sealing.attempted(ledger, batch))
 
-    async def acknowledge(self, batch: Batch) -> None:
+    async def acknowledge(self, batch: Batch, carried: Carried | None = None) -> None:
         """The sink has the batch. Frames that no other sink needs are forgotten.
 
         Idempotent; a batch that was given up meanwhile is only reported.
         """
+        if carried is not None:
+            raise NotImplementedError
         await self._job(lambda ledger: sealing.acknowledge(ledger, batch))
 
     async def reject(self, batch: Batch, reason: str) -> None:
         """The sink will never have the batch: it is forgotten, and the gap recorded, in one transaction. Idempotent."""
         await self._job(lambda ledger: sealing.reject(ledger, batch, reason))
+
+    async def progressed(self, batch: Batch, done: int, plan: str) -> None:
+        """The first `done` entries that `plan` makes of the batch are delivered."""
+        raise NotImplementedError
+
+    async def carried(self, sink: str) -> list[Carried]:
+        """What the sink's pipeline holds, for each partition where it holds something."""
+        raise NotImplementedError
+
+    async def carry(self, sink: str, carried: Carried) -> None:
+        """Replace what the pipeline holds of a partition; an empty `state` forgets it."""
+        raise NotImplementedError
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep refused records as dead letters."""
+        raise NotImplementedError
 
     def stats(self) -> BufferStats:
         """From memory, at once."""
