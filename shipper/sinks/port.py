@@ -68,7 +68,8 @@ class Parcel:
 
     It carries `entries[start:stop]`. `settles` says how many of the entries, from the first on, are done with once
     this parcel and those before it are delivered. `body` is the sink's own; None where nothing has to be sent.
-    `dropped` counts, by reason, records that the sink's limits leave out here.
+    `dropped` counts, by reason, records that the sink's limits leave out here; `altered`, by what was done (`cut`,
+    `restamped`), those that leave other than they came.
     """
 
     start: int
@@ -76,6 +77,7 @@ class Parcel:
     settles: int
     body: object | None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    altered: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sink(Protocol):
