@@ -17,7 +17,7 @@ from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import Settings
 from shipper.config.shape import as_section, choices, unwrap, variants
-from shipper.config.types import DurationIn, SizeIn
+from shipper.config.types import CountIn, DurationIn, SizeIn
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _WORDS: Final[Mapping[Any, str]] = {
@@ -158,6 +158,8 @@ def _value(annotation: Any, metadata: Sequence[Any]) -> str:
             return f"duration, {note.minimum} to {note.maximum}{nullable}"
         if isinstance(note, SizeIn):
             return f"size, {note.minimum} {f'to {note.maximum}' if note.maximum else 'or more'}{nullable}"
+        if isinstance(note, CountIn):
+            return f"number, {note.minimum} to {note.maximum}{nullable}"
     if accepted := choices(plain):
         return ", ".join(f"`{choice}`" for choice in accepted) + nullable
     return _WORDS.get(get_origin(plain) or plain, "text") + nullable

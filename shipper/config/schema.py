@@ -93,7 +93,7 @@ def _is_closed(form: Mapping[str, Any]) -> bool:
     """Whether the form takes one value and not every text, so that a reference has to be allowed beside it."""
     if form.get("type") == "string":
         return bool({"pattern", "enum"} & form.keys())
-    return form.get("type") == "boolean" or "$ref" in form
+    return form.get("type") in ("boolean", "integer") or "$ref" in form
 
 
 def _without_discriminators(node: Any) -> Any:

@@ -82,6 +82,32 @@ class SizeIn:
 
 
 @dataclass(frozen=True, slots=True)
+class CountIn:
+    """Annotates an int that counts something; the bounds are included."""
+
+    minimum: int
+    maximum: int
+
+    def read(self, value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            count = value
+        else:
+            text = expect_text(value)
+            if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+                raise ValueError("is not a whole number")
+            count = int(text)
+        if not self.minimum <= count <= self.maximum:
+            raise ValueError(f"is out of range: {self.minimum} to {self.maximum}")
+        return count
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
+
+@dataclass(frozen=True, slots=True)
 class Matching:
     """Annotates a text that matches `pattern` as a whole; `hint` completes a sentence about one that does not."""
 
