@@ -9,10 +9,11 @@ from shipper.config.section import Section
 
 def has_written_default(section: type[Section], name: str) -> bool:
     """Whether leaving the key out means one value that could be written instead (a section has its own defaults)."""
-    field = section.model_fields[name]
+    field = section.declared()[name]
     return not field.is_required() and not isinstance(field.get_default(call_default_factory=True), Section)
 
 
 def written_default(section: type[Section], name: str) -> Any:
     """The default as JSON would have it."""
-    return section.model_construct().model_dump(mode="json", include={name})[name]
+    dumped: dict[str, Any] = section.model_construct().model_dump(mode="json", by_alias=True)
+    return dumped[name]

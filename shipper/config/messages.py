@@ -115,10 +115,10 @@ def _unknown(root: type[Section], path: Path, suggestion: str | None, data: Any)
     if section is None:
         return "unknown key"
     key = path[-1]
-    for name, field in section.model_fields.items():
-        if (inner := as_section(field.annotation)) and key in inner.model_fields:
+    for name, field in section.declared().items():
+        if (inner := as_section(field.annotation)) and key in inner.declared():
             return f"unknown key here; did you mean {name}.{key}?"
-    return f"unknown key; accepted here: {', '.join(section.model_fields)}"
+    return f"unknown key; accepted here: {', '.join(section.declared())}"
 
 
 def _suggestion(root: type[Section], path: Path, data: Any) -> str | None:
@@ -126,7 +126,7 @@ def _suggestion(root: type[Section], path: Path, data: Any) -> str | None:
     if section is None or later_key(path):
         return None
     wanted = str(path[-1]).lower().replace("-", "_")
-    return next(iter(get_close_matches(wanted, list(section.model_fields), n=1)), None)
+    return next(iter(get_close_matches(wanted, list(section.declared()), n=1)), None)
 
 
 def _did_you_mean(value: Any, accepted: tuple[str, ...]) -> str:

@@ -73,7 +73,7 @@ Relative paths start where the daemon was started. Secrets are never printed: no
 def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
-    for name, field in Settings.model_fields.items():
+    for name, field in Settings.declared().items():
         parts += _chapter(name, unwrap(field.annotation), field.description or "")
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -111,7 +111,7 @@ def _chapter(name: str, annotation: Any, description: str) -> Iterator[str]:
         return
     yield _doc(section)
     yield _table(section)
-    for key, field in section.model_fields.items():
+    for key, field in section.declared().items():
         if variants(field.annotation):
             yield f"### `{name}.{key}`"
             yield field.description or ""
@@ -122,7 +122,7 @@ def _kinds(heading: str, path: str, annotation: Any) -> Iterator[str]:
     for kind, section in variants(annotation).items():
         yield f"{heading} `{path}` with `type: {kind}`"
         yield _doc(section)
-        if len(section.model_fields) > 1:
+        if len(section.declared()) > 1:
             yield _table(section)
 
 
@@ -132,7 +132,7 @@ def _table(section: type[Section]) -> str:
 
 def _rows(section: type[Section], within: str) -> Iterator[str]:
     """One row for each setting; a section inside is rows of its own: `batch.max_age`."""
-    for name, field in section.model_fields.items():
+    for name, field in section.declared().items():
         if inner := as_section(unwrap(field.annotation)):
             yield from _rows(inner, f"{within}{name}.")
         elif not variants(field.annotation) and len(choices(field.annotation)) != 1:

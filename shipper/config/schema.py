@@ -81,7 +81,7 @@ def _open(section: type[Section], name: str, setting: dict[str, Any]) -> dict[st
     """Let a reference stand for a value, and nothing for a section whose keys all have defaults."""
     notes: dict[str, Any] = {key: setting.pop(key) for key in ("description", "default") if key in setting}
     forms: list[dict[str, Any]] = setting.pop("anyOf", None) or [setting]
-    inner = as_section(unwrap(section.model_fields[name].annotation))
+    inner = as_section(unwrap(section.declared()[name].annotation))
     if inner and not any(field.is_required() for field in inner.model_fields.values()):
         forms.append(_NULL)
     elif not inner and any(_is_closed(form) for form in forms):

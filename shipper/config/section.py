@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -27,7 +28,12 @@ class Section(BaseModel):
         return {key: None if value == "" and cls.is_nullable(key) else value for key, value in data.items()}
 
     @classmethod
+    def declared(cls) -> dict[str, FieldInfo]:
+        """What is declared, by the key that is written: `continue` and `not` cannot be names in Python."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+    @classmethod
     def is_nullable(cls, key: object) -> bool:
         """Whether null is accepted for this key."""
-        field = cls.model_fields.get(key) if isinstance(key, str) else None
+        field = cls.declared().get(key) if isinstance(key, str) else None
         return field is not None and type(None) in get_args(field.annotation)

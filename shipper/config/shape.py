@@ -114,7 +114,7 @@ def _chosen(annotation: Any, data: Any) -> Any:
 
 def _below(annotation: Any, key: str | int) -> Declared | None:
     if section := as_section(annotation):
-        field = section.model_fields.get(str(key))
+        field = section.declared().get(str(key))
         return Declared(field.annotation, field) if field else None
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is tuple:
