@@ -280,7 +280,7 @@ class Cursor:
 
     def _state(self) -> bytes:
         doubt = self.doubt
-        return orjson.dumps(
+        state = orjson.dumps(
             {
                 "v": _VERSION,
                 "newest": self.window.newest,
@@ -302,6 +302,7 @@ class Cursor:
                 ],
             }
         )
+        return memoryview(state).tobytes()  # what orjson gives keeps four kilobytes, whatever is in it
 
     @staticmethod
     def is_closed(stored: StoredCursor) -> bool:

@@ -225,6 +225,7 @@ class Intake:
                 pending.drafts.clear()
                 self._reopen()
                 await self._store(frames, writes)
+                del pending, writes, frames  # not while an idle intake waits for the next record
             if self._closing:
                 if not self._pending:
                     return
