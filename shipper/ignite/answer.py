@@ -5,17 +5,15 @@ Where the parts of an answer are: https://github.com/grpc/grpc/blob/master/doc/P
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 
-from pyqwest import Headers, Response
-
-from shipper.ignite.failures import TRANSPORT_ERRORS, status_of, tidy
+from shipper.ignite.failures import status_of
 from shipper.ignite.framing import Deframer, Messages
 from shipper.ignite.retry_info import retry_after_s
 from shipper.ignite.status import CallFailed, Code, Status, code_of, from_http
+from shipper.ignite.transport import Response, TransportError, tidy
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class Answer:
     base_url: str
     heard: Callable[[], None]
     failing: Callable[[Status], None]
-    _content: AsyncIterator[Any] = field(init=False)
+    _content: AsyncIterator[bytes] = field(init=False)
     _deframer: Deframer = field(default_factory=Deframer)
 
     def __post_init__(self) -> None:
@@ -38,7 +36,7 @@ class Answer:
         status = _refusal(self.response)
         if status is not None:
             raise self._failed(status)
-        self._content = aiter(self.response.content)
+        self._content = self.response.body()
 
     def __aiter__(self) -> Answer:
         return self
@@ -48,13 +46,13 @@ class Answer:
         while not deframer.broken:
             try:
                 data = await anext(self._content, None)
-            except TRANSPORT_ERRORS as error:
+            except TransportError as error:
                 raise self._failed(status_of(error, self.base_url, known=True)) from error
             if data is None:
                 self._end()
                 raise StopAsyncIteration
             self.heard()
-            messages = deframer.feed(bytes(data))
+            messages = deframer.feed(data)
             if messages.bodies or messages.bad:
                 return messages
         raise self._failed(Status(Code.INTERNAL, f"{self.base_url} sent something that is not gRPC framing"))
@@ -73,7 +71,7 @@ class Answer:
         return CallFailed(status)
 
 
-def grpc_status(headers: Headers) -> Status | None:
+def grpc_status(headers: Mapping[str, str]) -> Status | None:
     """The status that trailers (or headers that are trailers too) carry, None where there is none."""
     number = headers.get("grpc-status")
     if number is None:

@@ -1,77 +1,75 @@
-"""What goes wrong below gRPC, as statuses whose messages say what to do.
-
-The words looked for are those of rustls and hyper, which pyqwest is built on; where they change, the message
-only loses its advice.
-"""
+"""What goes wrong below gRPC, as statuses whose messages say what to do."""
 
 from __future__ import annotations
 
+import socket
+import ssl
 from typing import Final
 
-import pyqwest
-
+from shipper.ignite.http2.frames import ErrorCode
 from shipper.ignite.status import Code, Status, from_reset
+from shipper.ignite.transport import NotTaken, NotUnderstood, StreamReset, TransportError, tidy
 
-TRANSPORT_ERRORS: Final = (
-    OSError,  # ConnectionError and TimeoutError of connecting among them
-    pyqwest.RemoteProtocolError,
-    pyqwest.ReadError,
-    pyqwest.WriteError,
+_ISSUER: Final = (
+    "the server's certificate is not signed by a trusted authority: name that authority's PEM file in "
+    "ignite.tls.ca_file"
 )
-
-_LONGEST: Final = 500
-_ADVICE: Final = (
-    (
-        "UnknownIssuer",
-        "the server's certificate is not signed by a trusted authority: name that authority's PEM file in "
-        "ignite.tls.ca_file",
-    ),
-    (
-        "not valid for name",
-        "the server's certificate is for another name: set ignite.tls.server_name, or the endpoint to that name",
-    ),
-    ("certificate expired", "the server's certificate has expired, or this machine's clock is wrong"),
-    (
-        "certificate not valid yet",
-        "the server's certificate is not valid yet, or this machine's clock is wrong",
-    ),
-    ("InvalidContentType", "what listens there does not speak TLS: write grpc:// for plaintext"),
-    ("dns error", "the host of ignite.endpoint has no address"),
+_NAME: Final = (
+    "the server's certificate is for another name: set ignite.tls.server_name, or the endpoint to that name"
 )
+_CERTIFICATE: Final = {  # by X509_V_ERR_ (https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/)
+    2: _ISSUER,  # UNABLE_TO_GET_ISSUER_CERT
+    9: "the server's certificate is not valid yet, or this machine's clock is wrong",
+    10: "the server's certificate has expired, or this machine's clock is wrong",
+    18: _ISSUER,  # DEPTH_ZERO_SELF_SIGNED_CERT
+    19: _ISSUER,  # SELF_SIGNED_CERT_IN_CHAIN
+    20: _ISSUER,  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: _ISSUER,  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    62: _NAME,  # HOSTNAME_MISMATCH
+    64: _NAME,  # IP_ADDRESS_MISMATCH
+}
+_TLS: Final = {  # by a word in OpenSSL's reason
+    "WRONG_VERSION_NUMBER": "what listens there does not speak TLS: write grpc:// for plaintext",
+    "CERTIFICATE_REQUIRED": "the server wants a client certificate: set ignite.tls.cert_file and key_file",
+    "NO_APPLICATION_PROTOCOL": "the server does not speak HTTP/2 over TLS",
+}
 _NOT_UNDERSTOOD: Final = {
-    "https": "the server closed the connection at once: it must speak HTTP/2, and if it wants a client certificate, "
-    "set ignite.tls.cert_file and key_file",
-    "http": "the server closed the connection at once: it must speak HTTP/2, and if it speaks TLS, write grpcs://",
+    "https": "it must speak HTTP/2, and if it wants a client certificate, set ignite.tls.cert_file and key_file",
+    "http": "it must speak HTTP/2, and if it speaks TLS, write grpcs://",
 }
 
 
-def status_of(error: BaseException, base_url: str, *, known: bool) -> Status:
+def status_of(error: TransportError, base_url: str, *, known: bool) -> Status:
     """The status that a transport error amounts to. `known` says that the server has answered before; else what is
     wrong is perhaps the configuration.
     """
-    if isinstance(error, pyqwest.StreamError):
-        reset = f"{base_url} reset the stream ({error.code.name}): {tidy(str(error))}"
-        return Status(from_reset(error.code), reset)
     reason = tidy(str(error)) or type(error).__name__
-    advice = next((f"{advice}: " for words, advice in _ADVICE if words in reason), "")
-    if not advice and not known and _closed_at_once(error, reason):
-        advice = f"{_NOT_UNDERSTOOD[base_url.partition(':')[0]]}: "
-    return Status(Code.UNAVAILABLE, f"{base_url}: {advice}{reason}", genuine=False)
+    if isinstance(error, StreamReset):
+        return Status(from_reset(error.code), f"{base_url} {reason}")
+    advice = _advice(error.__cause__)
+    if not advice and not known and isinstance(error, NotUnderstood):
+        advice = _NOT_UNDERSTOOD[base_url.partition(":")[0]]
+    return Status(Code.UNAVAILABLE, f"{base_url}: {advice and f'{advice}: '}{reason}", genuine=False)
 
 
-def _closed_at_once(error: BaseException, reason: str) -> bool:
-    """Whether there was a connection, and the server did not like what came over it."""
-    return isinstance(error, pyqwest.WriteError) or "close_notify" in reason or "reset by peer" in reason
-
-
-def refused(error: BaseException) -> bool:
+def refused(error: TransportError) -> bool:
     """Whether a request was refused before it was looked at, so that it may be sent again on another connection
     (RFC 9113 section 8.7).
     """
-    return isinstance(error, pyqwest.StreamError) and error.code is pyqwest.StreamErrorCode.REFUSED_STREAM
+    return isinstance(error, NotTaken) or full(error)
 
 
-def tidy(text: str) -> str:
-    """Foreign text for a message of ours: one line, printable, bounded."""
-    line = " ".join(text.split())[:_LONGEST]
-    return line if line.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in line)
+def full(error: TransportError) -> bool:
+    """Whether it was refused because the connection carries as many as the server allows."""
+    return isinstance(error, StreamReset) and error.code == ErrorCode.REFUSED_STREAM
+
+
+def _advice(cause: BaseException | None) -> str:
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return _CERTIFICATE.get(cause.verify_code, "")
+        case ssl.SSLError():
+            return next((advice for word, advice in _TLS.items() if word in (cause.reason or "")), "")
+        case socket.gaierror():
+            return "the host of ignite.endpoint has no address"
+    return ""

@@ -18,9 +18,10 @@ from shipper.ignite.answer import Answer
 from shipper.ignite.auth import TokenSource
 from shipper.ignite.contract import Call, Contract
 from shipper.ignite.decode import EventDecoder, LogDecoder
-from shipper.ignite.lanes import Lanes, Transport
+from shipper.ignite.lanes import Lanes
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
+from shipper.ignite.transport import Transport
 from shipper.ignite.wire import PATIENCE_S, Wire
 from shipper.model import App, Replica
 

@@ -1,23 +1,22 @@
 """HTTP/2 connections to one endpoint, and how many streams each may carry.
 
-A lane is a transport with one connection. A server may cap its concurrent streams, and the transport does not
-tell: streams beyond a cap that the server states wait inside the transport, and beyond one that it only enforces
-they are refused (REFUSED_STREAM) or wait at the server. So a lane never carries more than the usual cap, and a
-smaller one is learned from what a lane carried.
+A lane is a transport with one connection. A server may cap its concurrent streams: mostly it states the cap when it
+is connected to, and the transport knows it. Beyond a cap that it only enforces, streams are refused (REFUSED_STREAM)
+or wait at the server; such a cap is learned from what a lane carried. A lane never carries more than the usual cap,
+so that streams that nobody reads hold up few others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol
-
-from pyqwest import Request, Response
+from typing import Final
 
 from shipper.ignite.status import CallFailed, Code, Status
+from shipper.ignite.transport import Transport
 
 USUAL_CAP: Final = 100  # RFC 9113 section 6.5.2 advises servers to state no less, and many state just that
 FEW: Final = 8  # hardly a server's setting; more likely what it refused in a bad moment
@@ -25,24 +24,13 @@ FORGET_S: Final = 600.0  # after that, so small a cap is tried anew
 DEAD_AFTER: Final = 2  # calls in a row that timed out on one lane before it is given up
 
 
-class Transport(Protocol):
-    """What a lane needs of an HTTP transport (pyqwest's HTTPTransport has it)."""
-
-    def execute(self, request: Request, /) -> Awaitable[Response]:
-        """Send a request; the answer's headers have come when this returns."""
-
-    def aclose(self) -> Awaitable[None]:
-        """Close all connections."""
-
-
 @dataclass(slots=True, eq=False)
 class Lane:
     """One transport and what is known of it. Times are `clock`'s, in seconds.
 
     `open` counts requests from being sent to their end, `answered` those whose headers have come, `timeouts` calls in
-    a row that were not answered in time. `greeted` says that its present connection has answered. `heard` is when
-    anything last came; `took` is when the youngest request was sent that was answered, `left` when the youngest was
-    sent that was not.
+    a row that were not answered in time. `heard` is when anything last came; `took` is when the youngest request was
+    sent that was answered, `left` when the youngest was sent that was not.
     """
 
     transport: Transport
@@ -51,7 +39,6 @@ class Lane:
     answered: int = 0
     timeouts: int = 0
     retired: bool = False
-    greeted: bool = False
     heard: float = -1.0
     took: float = -1.0
     left: float = -1.0
@@ -61,7 +48,6 @@ class Lane:
         """The headers of a request that was sent at `sent` have come."""
         self.answered += 1
         self.timeouts = 0
-        self.greeted = True
         self.took = max(self.took, sent)
         self.heard_now()
 
@@ -72,15 +58,13 @@ class Lane:
 
 @dataclass(slots=True)
 class Lanes:
-    """Hands out lanes. `connect` makes a transport; it must not block and must not need the server to be up.
-
-    `cap` is how many streams a lane carries, as far as is known.
-    """
+    """Hands out lanes. `connect` makes a transport; it must not block and must not need the server to be up."""
 
     connect: Callable[[], Transport]
     clock: Callable[[], float] = time.monotonic
-    cap: int = USUAL_CAP
+    _enforced: int = USUAL_CAP
     _learned: float = 0.0
+    _stated: int = USUAL_CAP
     _closed: bool = False
     _lanes: list[Lane] = field(default_factory=list)
 
@@ -89,6 +73,11 @@ class Lanes:
         """Requests under way on all lanes."""
         return sum(lane.open for lane in self._lanes)
 
+    @property
+    def cap(self) -> int:
+        """How many streams a lane carries, as far as is known."""
+        return min(self._enforced, self._stated)
+
     def __len__(self) -> int:
         return len(self._lanes)
 
@@ -96,8 +85,8 @@ class Lanes:
         """A lane with room, counted as one stream until `release`."""
         if self._closed:
             raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
-        if self.cap < FEW and self.clock() - self._learned > FORGET_S:
-            self.cap = USUAL_CAP
+        if self._enforced < FEW and self.clock() - self._learned > FORGET_S:
+            self._enforced = USUAL_CAP
         lane = next((lane for lane in self._lanes if self._has_room(lane)), None)
         if lane is None:
             lane = Lane(self.connect(), self.clock)
@@ -115,7 +104,7 @@ class Lanes:
 
     def full(self, carries: int) -> None:
         """A lane that carries so many streams could not carry one more: that is the cap."""
-        self.cap = min(self.cap, max(1, carries))
+        self._enforced = min(self._enforced, max(1, carries))
         self._learned = self.clock()
 
     def suspect(self, lane: Lane) -> None:
@@ -139,6 +128,10 @@ class Lanes:
             await _close(lane)
 
     def _has_room(self, lane: Lane) -> bool:
+        """What one lane's connection states holds for those too that are not connected yet."""
+        stated = lane.transport.limit
+        if stated is not None:
+            self._stated = min(max(1, stated), USUAL_CAP)  # with 0 it is asked again, by one at a time
         return not lane.retired and lane.open < self.cap
 
 

@@ -14,15 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyqwest import Headers, Request, Response, StreamError
-
 from shipper import __version__
 from shipper.ignite.answer import Answer
 from shipper.ignite.auth import TokenSource
-from shipper.ignite.failures import TRANSPORT_ERRORS, refused, status_of
+from shipper.ignite.failures import full, refused, status_of
 from shipper.ignite.framing import frame
 from shipper.ignite.lanes import FEW, Lane, Lanes
 from shipper.ignite.status import CallFailed, Code, Status
+from shipper.ignite.transport import NotTaken, Request, Response, StreamReset, TransportError
 
 log = logging.getLogger("shipper.ignite")
 
@@ -84,15 +83,13 @@ class Wire:
         lane, response = await self._send(path, message, token, trip)
 
         def failing(status: Status) -> None:
-            if not status.genuine:
-                lane.greeted = False
             if status.code is Code.UNAUTHENTICATED and token is not None:
                 self.tokens.refuse(token)
 
         try:
-            async with response:
-                yield Answer(response, self.base_url, lane.heard_now, failing)
+            yield Answer(response, self.base_url, lane.heard_now, failing)
         finally:
+            response.close()
             await self.lanes.release(lane, answered=True)
 
     async def _send(self, path: str, message: bytes, token: str | None, trip: _Trip) -> tuple[Lane, Response]:
@@ -106,11 +103,11 @@ class Wire:
             except _Unanswered:
                 patience = _more(patience)  # the server may be slow everywhere: do not chase it
                 continue
-            except TRANSPORT_ERRORS as error:
+            except TransportError as error:
                 if not refused(error):
-                    lane.greeted = False
                     raise CallFailed(status_of(error, self.base_url, known=self._known)) from error
-                self.lanes.full(lane.open - 1)
+                if full(error):
+                    self.lanes.full(lane.open - 1)
             else:
                 return lane, response
             finally:
@@ -121,39 +118,28 @@ class Wire:
         )
 
     async def _answered(self, lane: Lane, request: Request, patience: float | None) -> Response:
-        await self._greet(lane)
-        sent = since = self.lanes.clock()
-        coming = asyncio.ensure_future(lane.transport.execute(request))
+        response = await lane.transport.send(request)
+        sent = self.lanes.clock()
         try:
-            while not coming.done():
-                await asyncio.wait({coming}, timeout=patience)
-                if coming.done() or patience is None:
-                    break
-                takes_more = await self._takes_more(lane, since, patience)
-                if not takes_more and not coming.done():
-                    raise _Unanswered
-                # This one is only quiet, or others were served before it: ask again, less and less often.
-                since, patience = self.lanes.clock(), _more(patience)
-            response = coming.result()
-        finally:
-            _abandon(coming)
+            await self._begun(lane, response, patience)
+        except BaseException:
+            response.close()
+            raise
         lane.answer(sent)
         self._known = True
         return response
 
-    # ---- whether a connection takes streams ----
-
-    async def _greet(self, lane: Lane) -> None:
-        """Let one question go first over a connection that is new, and everything else wait for its answer: a server
-        takes a burst of streams badly before it could state its cap (gRPC's own ends the connection with
-        ENHANCE_YOUR_CALM).
-        """
+    async def _begun(self, lane: Lane, response: Response, patience: float | None) -> None:
+        """Wait for the answer's headers, as long as the lane answers others."""
         since = self.lanes.clock()
-        if lane.greeted or self.patience_s is None:
-            return
-        async with lane.asking:
-            if not lane.greeted and max(lane.took, lane.left) < since:
-                await self._ask(lane, self.patience_s)
+        while not await _in_time(response, patience):
+            takes_more = patience is None or await self._takes_more(lane, since, patience)
+            if not takes_more and not response.status:
+                raise _Unanswered
+            # This one is only quiet, or others were served before it: ask again, less and less often.
+            since, patience = self.lanes.clock(), _more(patience)
+
+    # ---- whether a connection takes streams ----
 
     async def _takes_more(self, lane: Lane, since: float, patience: float) -> bool:
         """Whether the lane answers what was sent after `since`; asked once for all streams that wait on it."""
@@ -178,16 +164,22 @@ class Wire:
         sent = self.lanes.clock()
         try:
             async with asyncio.timeout(patience):
-                response = await lane.transport.execute(self._request(_QUESTION, b"", None))
-                await response.aclose()
-        except StreamError:  # alive, but refused
+                response = await lane.transport.send(self._request(_QUESTION, b"", None))
+                try:
+                    await response.begun()
+                finally:
+                    response.close()
+        except (
+            NotTaken
+        ):  # it carries as many as it says: what is unanswered is quiet, unless a ping finds it dead
+            lane.took = sent
+        except StreamReset:  # alive, but refused
             lane.left = sent
             lane.heard_now()
-        except TRANSPORT_ERRORS:  # the timeout among them
+        except (TransportError, TimeoutError):
             lane.left = sent
         else:
             lane.took = sent
-            lane.greeted = True
             lane.heard_now()
 
     def _warn(self) -> None:
@@ -197,22 +189,29 @@ class Wire:
         )
 
     def _request(self, path: str, message: bytes, token: str | None) -> Request:
-        headers = Headers([("user-agent", f"shipper/{__version__}")])
-        for name, value in self.headers.items():
-            headers[name] = value
-        headers["content-type"] = "application/grpc"
-        headers["te"] = "trailers"
-        headers["grpc-accept-encoding"] = "identity,gzip"
+        headers = [
+            ("user-agent", f"shipper/{__version__}"),
+            *self.headers.items(),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+            ("grpc-accept-encoding", "identity,gzip"),
+        ]
         if token is not None:
-            headers["authorization"] = f"Bearer {token}"
-        return Request("POST", self.base_url + path, headers, frame(message))
+            headers.append(("authorization", f"Bearer {token}"))
+        return Request("POST", path, tuple(headers), frame(message))
+
+
+async def _in_time(response: Response, patience: float | None) -> bool:
+    """Wait for an answer's headers; whether they came in time."""
+    try:
+        async with asyncio.timeout(patience) as scope:
+            await response.begun()
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        return False
+    return True
 
 
 def _more(patience: float | None) -> float | None:
     return None if patience is None else min(2 * patience, _LONGEST_PATIENCE_S)
-
-
-def _abandon(coming: asyncio.Future[Response]) -> None:
-    """Nobody waits any more; an exception that came at the same moment counts as seen."""
-    if not coming.cancel() and not coming.cancelled():
-        coming.exception()

@@ -1,11 +1,11 @@
 """The floor: the same stream taken off the wire and compressed to disk, with nothing parsed.
 
-`curl --http2-prior-knowledge | zstd -3` where both are installed; else this module as a process, pyqwest and zstandard.
+`curl --http2-prior-knowledge | zstd -3` where both are installed; else this module as a process, with shipper's own
+transport and zstandard.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -15,17 +15,19 @@ from pathlib import Path
 
 import uvloop
 import zstandard
-from pyqwest import Headers, HTTPTransport, HTTPVersion, Request
 
+from shipper.ignite.dial import Dial
+from shipper.ignite.http2.client import Http2Transport
+from shipper.ignite.transport import Request
 from tests.bench.processes import ROOT
-from tests.bench.transports import PATH, stream_request
+from tests.bench.transports import HEADERS, PATH, stream_request
 
 _ENDS = ("bench-end", "1")
 
 
 def what() -> str:
     """Which floor this machine gives."""
-    return "curl | zstd -3" if _installed() else "pyqwest | zstandard -3"
+    return "curl | zstd -3" if _installed() else "http2 | zstandard -3"
 
 
 def cpu_s(replicas: Sequence[str], port: int, directory: Path) -> float:
@@ -40,14 +42,15 @@ def _installed() -> bool:
 def _cpu_of_one(replica_id: str, port: int, directory: Path) -> float:
     request = stream_request(replica_id)
     (directory / "request").write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
-    url, output = f"http://127.0.0.1:{port}{PATH}", str(directory / "floor.zst")
+    output = str(directory / "floor.zst")
     if not _installed():
-        command = [sys.executable, "-m", "tests.bench.floor", url, str(directory / "request"), output]
+        command = [sys.executable, "-m", "tests.bench.floor", str(port), str(directory / "request"), output]
         return _cpu_until_end(subprocess.Popen(command, cwd=ROOT))
     curl = subprocess.Popen(
         [
             *("curl", "-sS", "--http2-prior-knowledge", "--data-binary", f"@{directory / 'request'}"),
-            *("-H", "content-type: application/grpc", "-H", "te: trailers", "-H", ": ".join(_ENDS), url),
+            *("-H", "content-type: application/grpc", "-H", "te: trailers", "-H", ": ".join(_ENDS)),
+            f"http://127.0.0.1:{port}{PATH}",
         ],
         stdout=subprocess.PIPE,
     )
@@ -65,16 +68,14 @@ def _cpu_until_end(process: subprocess.Popen[bytes]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def _read(url: str, request: Path, output: Path) -> None:
-    headers = Headers([("content-type", "application/grpc"), ("te", "trailers"), _ENDS])
-    call = Request("POST", url, headers, request.read_bytes())
-    async with HTTPTransport(http_version=HTTPVersion.HTTP2) as transport:
-        with output.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as writer:
-            async with await transport.execute(call) as response:
-                async for data in response.content:
-                    writer.write(data)
-    await asyncio.sleep(0)
+async def _read(port: int, request: Path, output: Path) -> None:
+    transport = Http2Transport(Dial("127.0.0.1", port), f"127.0.0.1:{port}")
+    response = await transport.send(Request("POST", PATH, (*HEADERS, _ENDS), request.read_bytes()))
+    with output.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as writer:
+        async for data in response.body():
+            writer.write(data)
+    await transport.aclose()
 
 
 if __name__ == "__main__":
-    uvloop.run(_read(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))
+    uvloop.run(_read(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))

@@ -22,13 +22,14 @@ from typing import Any, Final
 
 import grpc
 import uvloop
-from pyqwest import Headers, HTTPTransport, HTTPVersion, Request
 
 from shipper.ignite.contract import bundled
 from shipper.ignite.decode import LogDecoder
+from shipper.ignite.dial import Dial
 from shipper.ignite.framing import Deframer, Messages, frame
+from shipper.ignite.http2.client import Http2Transport
 from shipper.ignite.pb.ignite_compute_pb2 import LogLine, StreamAppLogsRequest
-from tests.bench.h2_body import Client, Take
+from shipper.ignite.transport import Request
 from tests.bench.printed import replica_name
 from tests.bench.processes import ROOT, Server
 
@@ -37,6 +38,11 @@ ORGANIZATION: Final = "acme"
 
 Reader = Callable[[Sequence[str], int, int], Awaitable[int]]
 """Reads so many lines of each replica from 127.0.0.1:port; how many it read."""
+
+Take = Callable[[bytes], bool]
+"""Takes bytes of a stream's body; whether more are wanted."""
+
+HEADERS: Final = (("content-type", "application/grpc"), ("te", "trailers"))
 
 
 def stream_request(replica_id: str) -> bytes:
@@ -80,36 +86,24 @@ def counter(replica_id: str, lines: int, *, parse: bool) -> tuple[Take, Callable
     return take, lambda: count
 
 
-async def pyqwest_body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
-    """The body as pyqwest gives it: a chunk for each DATA frame, from hyper's threads."""
-    async with HTTPTransport(http_version=HTTPVersion.HTTP2) as transport:
+async def body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
+    """The body as shipper's own transport gives it."""
+    transport = Http2Transport(Dial("127.0.0.1", port), f"127.0.0.1:{port}")
 
-        async def read(replica_id: str) -> int:
-            take, count = counter(replica_id, lines, parse=parse)
-            headers = Headers([("content-type", "application/grpc"), ("te", "trailers")])
-            prefixed = frame(stream_request(replica_id))
-            call = Request("POST", f"http://127.0.0.1:{port}{PATH}", headers, prefixed)
-            async with await transport.execute(call) as response:
-                async for data in response.content:
-                    if not take(bytes(data)):
-                        break
-            return count()
-
-        return sum(await asyncio.gather(*map(read, replicas)))
-
-
-async def h2_body(replicas: Sequence[str], lines: int, port: int, *, parse: bool) -> int:
-    """The body as `tests.bench.h2_body` takes it off the socket."""
-    loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(Client, "127.0.0.1", port)
-    counts = []
-    for replica_id in replicas:
+    async def read(replica_id: str) -> int:
         take, count = counter(replica_id, lines, parse=parse)
-        client.call(PATH, frame(stream_request(replica_id)), take)
-        counts.append(count)
-    await client.done
-    client.close()
-    return sum(count() for count in counts)
+        request = Request("POST", PATH, HEADERS, frame(stream_request(replica_id)))
+        response = await transport.send(request)
+        async for data in response.body():
+            if not take(data):
+                break
+        response.close()
+        return count()
+
+    try:
+        return sum(await asyncio.gather(*map(read, replicas)))
+    finally:
+        await transport.aclose()
 
 
 CLIENTS: Final[dict[str, tuple[str, Reader]]] = {
@@ -121,21 +115,13 @@ CLIENTS: Final[dict[str, tuple[str, Reader]]] = {
         f"`grpc.aio` {version('grpcio')}, bytes of messages, not parsed",
         lambda *arguments: grpc_aio(*arguments, parse=False),
     ),
-    "pyqwest-raw": (
-        f"`pyqwest` {version('pyqwest')}, body split at the prefixes, not parsed",
-        lambda *arguments: pyqwest_body(*arguments, parse=False),
+    "body-raw": (
+        "the body, split at the prefixes, not parsed",
+        lambda *arguments: body(*arguments, parse=False),
     ),
-    "pyqwest-parsed": (
-        f"`pyqwest` {version('pyqwest')}, body parsed in bulk",
-        lambda *arguments: pyqwest_body(*arguments, parse=True),
-    ),
-    "h2-raw": (
-        f"`h2` {version('h2')} on asyncio, body split at the prefixes, not parsed",
-        lambda *arguments: h2_body(*arguments, parse=False),
-    ),
-    "h2-parsed": (
-        f"`h2` {version('h2')} on asyncio, body parsed in bulk",
-        lambda *arguments: h2_body(*arguments, parse=True),
+    "body-parsed": (
+        "the body, parsed in bulk (what shipper does)",
+        lambda *arguments: body(*arguments, parse=True),
     ),
 }
 

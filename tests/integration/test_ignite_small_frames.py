@@ -13,7 +13,7 @@ LINES = 30_000
 
 
 async def test_a_burst_of_small_frames_does_not_end_the_connection() -> None:
-    """Fails with pyqwest 0.11 and later: their h2 closes the connection (docs/decisions/0002-one-transport.md)."""
+    """hyper's guard against small frames ends such a connection (docs/decisions/0002-one-transport.md)."""
     async with Emulator() as ignite:
         pod = ignite.app("checkout").start_replica()
         pod.print_all([f"{number}" for number in range(LINES)])

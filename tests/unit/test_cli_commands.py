@@ -240,8 +240,8 @@ def python(code, *arguments, **options):
     ("words", "absent"),
     [
         (["--help"], ["pydantic", "yaml", "grpc", "rich", "aiobotocore", "uvloop", "aiohttp"]),
-        (["schema"], ["grpc", "rich", "aiobotocore", "uvloop", "aiohttp", "pyqwest", "sqlite3"]),
-        (["check", "--config"], ["grpc", "rich", "aiobotocore", "uvloop", "aiohttp", "pyqwest", "sqlite3"]),
+        (["schema"], ["grpc", "rich", "aiobotocore", "uvloop", "aiohttp", "hpack", "sqlite3"]),
+        (["check", "--config"], ["grpc", "rich", "aiobotocore", "uvloop", "aiohttp", "hpack", "sqlite3"]),
     ],
 )
 def test_command_imports_only_what_it_needs(config, words, absent):

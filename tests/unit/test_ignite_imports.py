@@ -20,9 +20,9 @@ def test_speaking_to_the_platform_does_not_load_grpcio() -> None:
     assert run.stdout.strip() == "False"
 
 
-def test_only_ignite_knows_the_http_client_and_the_stubs() -> None:
+def test_only_ignite_knows_http2_and_the_stubs() -> None:
     """The emulator serves with the stubs, and with grpcio."""
-    rooms = {"pyqwest": {"ignite"}, "shipper.ignite.pb": {"ignite", "emulator"}, "grpc": {"emulator"}}
+    rooms = {"hpack": {"ignite"}, "shipper.ignite.pb": {"ignite", "emulator"}, "grpc": {"emulator"}}
     for file in ROOT.rglob("*.py"):
         room = file.relative_to(ROOT).parts[0]
         for name in imported(file):

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from pyqwest import Request, Response
 
 from shipper.ignite.lanes import DEAD_AFTER, FEW, FORGET_S, USUAL_CAP, Lane, Lanes
 from shipper.ignite.status import CallFailed
+from shipper.ignite.transport import Request, Response
 
 
 class Transport:
     """Only counts its closing."""
 
     closed = 0
+    limit: int | None = None
 
-    async def execute(self, request: Request, /) -> Response:
+    async def send(self, request: Request, /) -> Response:
         raise NotImplementedError
 
     async def aclose(self) -> None:
