@@ -1,0 +1,169 @@
+"""Records as parcels: the issues first, one each, then the logs in containers, all within Sentry's limits.
+
+Issues come first so that those of a batch do not wait behind logs that Sentry wants none of just now. A record may be
+both, a failure and a log, and is settled only with the last of its parcels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from shipper.entry import Entry
+from shipper.sinks.port import Parcel
+from shipper.sinks.sentry.envelope import (
+    ERROR_CATEGORIES,
+    LOG_CATEGORIES,
+    MOST_BYTES,
+    MOST_LOGS,
+    Envelope,
+    logs_size,
+    of_event,
+    of_logs,
+)
+from shipper.sinks.sentry.guard import Guard
+from shipper.sinks.sentry.issues import Issue, IssueWriter
+from shipper.sinks.sentry.logs import LogWriter
+
+LOGS_MARK: Final = "logs"
+"""The mark of records that a route wants in Sentry Logs."""
+MOST_EVENT_BYTES: Final = 512 * 1024  # half of Sentry's limit
+
+NO_FAILURE: Final = "no_failure"
+ISSUE_QUOTA: Final = "issue_quota"
+RATE_LIMITED: Final = "rate_limited"
+TOO_OLD: Final = "too_old"
+CUT: Final = "cut"
+
+
+class Refusals(Protocol):
+    """What Sentry wants none of for so long that it is not waited for."""
+
+    def gives_up(self, categories: Sequence[str]) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """What becomes of a slice's records. `left_out` and `altered` are by the record's index: reason and count."""
+
+    issues: list[tuple[int, Issue]] = field(default_factory=list)
+    logs: list[int] = field(default_factory=list)
+    left_out: dict[int, str] = field(default_factory=dict)
+    altered: dict[int, str] = field(default_factory=dict)
+
+
+class Packer:
+    """Makes parcels. What it yields may be packed again, from any record on, and the same comes out, but for issues
+    that Sentry has by then and for what has become too old.
+    """
+
+    def __init__(self, issues: IssueWriter, logs: LogWriter, guard: Guard, refusals: Refusals) -> None:
+        self._issues = issues
+        self._logs = logs
+        self._guard = guard
+        self._refusals = refusals
+
+    def pack(self, entries: Sequence[Entry], oldest_ms: float) -> Iterator[Parcel]:
+        """Parcels in order; records from before `oldest_ms` are left out."""
+        found = self._sort(entries, oldest_ms)
+        counts = _Counts(entries, found)
+        for number, (index, issue) in enumerate(found.issues):
+            settles = 0
+            if not found.logs:
+                last = number + 1 == len(found.issues)
+                settles = len(entries) if last else found.issues[number + 1][0]
+            envelope, was_cut = self._event(issue)
+            if was_cut:
+                counts.altered_at(index, CUT)
+            yield counts.parcel(index, index + 1, settles, envelope)
+        if found.logs:
+            yield from self._containers(entries, found.logs, counts)
+        elif not found.issues and entries:
+            yield counts.parcel(0, len(entries), len(entries), None)
+
+    def _sort(self, entries: Sequence[Entry], oldest_ms: float) -> _Sorted:
+        found = _Sorted()
+        no_errors = self._refusals.gives_up(ERROR_CATEGORIES)
+        no_logs = self._refusals.gives_up(LOG_CATEGORIES)
+        for index, entry in enumerate(entries):
+            if entry.timestamp_ms < oldest_ms:
+                found.left_out[index] = TOO_OLD
+                continue
+            issue, log = self._issues.find(entry), LOGS_MARK in entry.marks
+            refusal = None
+            if issue and (refusal := self._refusal_of(issue, no_errors)):
+                issue = None
+            if log and no_logs:
+                log, refusal = False, RATE_LIMITED
+            if issue and not self._guard.has_delivered(issue.event_id):
+                found.issues.append((index, issue))
+            if log:
+                found.logs.append(index)
+            if refusal:
+                (found.altered if issue or log else found.left_out)[index] = refusal
+            elif not (issue or log):
+                found.left_out[index] = NO_FAILURE
+        return found
+
+    def _refusal_of(self, issue: Issue, no_errors: bool) -> str | None:
+        if no_errors:
+            return RATE_LIMITED
+        admitted = self._guard.admits(issue.app, issue.hour, issue.fingerprint, issue.event_id)
+        return None if admitted else ISSUE_QUOTA
+
+    def _event(self, issue: Issue) -> tuple[Envelope, bool]:
+        envelope = of_event(self._issues.write(issue))
+        if len(envelope.data) <= MOST_EVENT_BYTES:
+            return envelope, False
+        return of_event(self._issues.write(issue, bare=True)), True
+
+    def _containers(
+        self, entries: Sequence[Entry], indexes: Sequence[int], counts: _Counts
+    ) -> Iterator[Parcel]:
+        held: list[bytes] = []
+        size = start = stop = 0
+        sequences: Counter[int] = Counter()
+        for index in indexes:
+            entry = entries[index]
+            log, was_cut = self._logs.write(entry, sequences[entry.timestamp_ms])
+            sequences[entry.timestamp_ms] += 1
+            if held and (len(held) == MOST_LOGS or logs_size(len(held) + 1, size + len(log)) > MOST_BYTES):
+                yield counts.parcel(start, stop, index, of_logs(held))
+                held, size = [], 0
+            if not held:
+                start = index
+            if was_cut:
+                counts.altered_at(index, CUT)
+            held.append(log)
+            size += len(log)
+            stop = index + 1
+        yield counts.parcel(start, stop, len(entries), of_logs(held))
+
+
+class _Counts:
+    """Puts what is left out or altered into the parcel that settles it."""
+
+    def __init__(self, entries: Sequence[Entry], found: _Sorted) -> None:
+        self._entries = entries
+        self._left_out = found.left_out
+        self._altered = found.altered
+        self._settled = 0
+
+    def altered_at(self, index: int, what: str) -> None:
+        self._altered.setdefault(index, what)
+
+    def parcel(self, start: int, stop: int, settles: int, body: Envelope | None) -> Parcel:
+        span = range(self._settled, settles)
+        self._settled = max(self._settled, settles)
+        return Parcel(
+            start, stop, settles, body, self._count(self._left_out, span), self._count(self._altered, span)
+        )
+
+    def _count(self, reasons: Mapping[int, str], span: range) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for index in span if len(span) < len(reasons) else reasons:
+            if index in span and index in reasons:
+                counts[reasons[index]] += self._entries[index].lines
+        return dict(counts)

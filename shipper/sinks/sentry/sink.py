@@ -1,0 +1,98 @@
+"""The sink that makes issues of failures and, where a route asks for it, logs of lines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from shipper.entry import Entry
+from shipper.model import Partition
+from shipper.sinks.answers import answer_of, failure_of, quoted
+from shipper.sinks.port import Answer, Delivered, Outcome, Parcel, Retry
+from shipper.sinks.sentry.check import check
+from shipper.sinks.sentry.envelope import Envelope
+from shipper.sinks.sentry.guard import Guard
+from shipper.sinks.sentry.intake import Address, Intake, Reply
+from shipper.sinks.sentry.issues import IssueWriter
+from shipper.sinks.sentry.limits import RateLimits
+from shipper.sinks.sentry.logs import LogWriter
+from shipper.sinks.sentry.options import SentryOptions
+from shipper.sinks.sentry.packing import Packer
+from shipper.sinks.sentry.refusal import ADVICE
+
+
+class SentrySink:
+    """Writes into one project. Implements `sinks.port.RecordSink`; at least once.
+
+    Nothing in it is shared with other sinks, nothing is global, and nothing waits: a rate limit is an answer like any
+    other. A record of a category that is limited for longer than it may be held is dropped when it is packed.
+    """
+
+    def __init__(self, name: str, options: SentryOptions, *, clock: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self.concurrency = options.concurrency
+        self._options: Final = options
+        self._clock: Final = clock
+        self._limits: Final = RateLimits()
+        self._guard: Final = Guard(name, options.issues_per_hour)
+        self._packer: Final = Packer(IssueWriter(options), LogWriter(options), self._guard, self)
+        self._address: Final = Address.of(options.dsn)
+        self._intake: Final = Intake(self._address, options.ca_file, options.concurrency + 1)
+
+    async def open(self) -> None:
+        """Make the client; see the port."""
+        await self._intake.open()
+
+    def pack(self, partition: Partition, entries: Sequence[Entry]) -> Iterator[Parcel]:
+        """Issues, then logs; see the port."""
+        return self._packer.pack(entries, (self._clock() - self._options.max_age_s) * 1000)
+
+    async def send(self, parcel: Parcel) -> Answer:
+        """Send one envelope; see the port."""
+        envelope = parcel.body
+        assert isinstance(envelope, Envelope)
+        if self._wait_s(envelope.categories) > 0:
+            return self._limited(envelope, "a rate limit stands")
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                reply = await self._intake.post(envelope.data)
+        except Exception as error:  # TimeoutError too
+            return failure_of(error, self._address.host)
+        return self._answer(envelope, reply)
+
+    async def check(self) -> Outcome:
+        """Whether Sentry takes the DSN; see the port."""
+        return await check(self._intake, self._address.host)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._intake.aclose()
+
+    def gives_up(self, categories: Sequence[str]) -> bool:
+        """Whether these are limited for longer than records are held."""
+        return self._wait_s(categories) > self._options.longest_hold_s
+
+    def _answer(self, envelope: Envelope, reply: Reply) -> Answer:
+        self._limits.learn(reply.status, reply.headers, envelope.categories, self._now())
+        if reply.status == 429:
+            return self._limited(envelope, quoted(reply.status, reply.body))
+        answer = answer_of(reply.status, reply.headers, reply.body, advice=ADVICE, clock=self._clock)
+        if isinstance(answer, Delivered) and envelope.event_id:
+            self._guard.delivered(envelope.event_id)
+        return answer
+
+    def _limited(self, envelope: Envelope, why: str) -> Retry:
+        """The answer while a limit stands. One that is not waited for is tried at once: packed again, it is dropped."""
+        wait = self._wait_s(envelope.categories)
+        what = envelope.categories[0]
+        if wait > self._options.longest_hold_s:
+            return Retry(f"{why}: no {what} for {wait:.0f} s, so they are dropped", 0.0)
+        return Retry(f"{why}: no {what} for {wait:.0f} s", wait)
+
+    def _wait_s(self, categories: Sequence[str]) -> float:
+        return self._limits.wait_s(categories, self._now())
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
