@@ -16,6 +16,9 @@ from shipper.config.document import Document, Finding, read_document
 from shipper.config.messages import explain
 from shipper.config.paths import Path, dotted
 from shipper.config.platform import CollectSettings, IgniteSettings
+from shipper.config.redaction import RedactSettings
+from shipper.config.route_checks import check_names, check_routes
+from shipper.config.routes import RouteSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import BufferSettings, Settings
@@ -94,6 +97,7 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
     if collect := _valid(CollectSettings, data.get("collect")):
         yield from check_collect(collect)
     yield from check_storage(_valid(BufferSettings, data.get("buffer")), _valid_sinks(data.get("sinks")))
+    yield from _check_routes(data)
     for path, name in document.files:
         if _is_secret(path, data):
             yield from check_private(path, FilePath(name))
@@ -104,11 +108,30 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
             break
 
 
+def _check_routes(data: Mapping[str, Any]) -> Iterator[Finding]:
+    sinks: Any = data.get("sinks")
+    sinks = sinks if isinstance(sinks, Mapping) else {}
+    routes = _valid_items(RouteSettings, data.get("routes"))
+    yield from check_names(routes, _valid_items(RedactSettings, data.get("redact")), list(sinks))
+    written = data.get("routes")
+    if routes and isinstance(written, list) and len(routes) == len(written):
+        types = {
+            name: str(sink.get("type")) if isinstance(sink, Mapping) else "" for name, sink in sinks.items()
+        }
+        yield from check_routes(list(routes.values()), types, reads=bool(data.get("read")))
+
+
 def _valid(section: type[S], data: Any) -> S | None:
     try:
         return section.model_validate(data)
     except ValidationError:
         return None
+
+
+def _valid_items(section: type[S], data: Any) -> dict[int, S]:
+    """Those of a list that are valid, by their place in it."""
+    items = enumerate(data if isinstance(data, list) else ())
+    return {index: item for index, value in items if (item := _valid(section, value)) is not None}
 
 
 def _valid_sinks(data: Any) -> dict[str, SinkSettings]:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from shipper.config.document import Document, Finding
-from shipper.config.later import later_key, later_sink
+from shipper.config.later import later_sink
 from shipper.config.paths import Path, quoted
 from shipper.config.secret import Secret
 from shipper.config.section import Section
@@ -107,8 +107,6 @@ def _wrong_kind(path: Path, value: Any, kinds: tuple[str, ...], document: Docume
 
 
 def _unknown(root: type[Section], path: Path, suggestion: str | None, data: Any) -> str:
-    if message := later_key(path):
-        return message
     if suggestion:
         return f"unknown key; did you mean {suggestion}?"
     section = section_at(root, path[:-1], data)
@@ -123,7 +121,7 @@ def _unknown(root: type[Section], path: Path, suggestion: str | None, data: Any)
 
 def _suggestion(root: type[Section], path: Path, data: Any) -> str | None:
     section = section_at(root, path[:-1], data)
-    if section is None or later_key(path):
+    if section is None:
         return None
     wanted = str(path[-1]).lower().replace("-", "_")
     return next(iter(get_close_matches(wanted, list(section.declared()), n=1)), None)

@@ -10,14 +10,17 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from shipper.config.defaults import has_written_default, written_default
 from shipper.config.endpoint import Address, Endpoint
+from shipper.config.routes import RateIn
 from shipper.config.schema import schema_text
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import Settings
-from shipper.config.shape import as_section, choices, unwrap, variants
-from shipper.config.types import CountIn, DurationIn, SizeIn
+from shipper.config.shape import as_section, choices, item_section, unwrap, variants
+from shipper.config.types import CountIn, DurationIn, Shown, SizeIn
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _WORDS: Final[Mapping[Any, str]] = {
@@ -104,6 +107,11 @@ def _read(path: Path) -> str:
 def _chapter(name: str, annotation: Any, description: str) -> Iterator[str]:
     """A top-level key: its own settings, then a table for each `type` that it lets one choose."""
     yield f"## `{name}`"
+    if item := item_section(annotation):
+        yield description
+        yield _doc(item)
+        yield _table(item)
+        return
     section = as_section(annotation)
     if section is None:
         yield description
@@ -131,14 +139,24 @@ def _table(section: type[Section]) -> str:
 
 
 def _rows(section: type[Section], within: str) -> Iterator[str]:
-    """One row for each setting; a section inside is rows of its own: `batch.max_age`."""
+    """One row for each setting; a section inside is rows of its own: `batch.max_age`, `custom[].name`."""
     for name, field in section.declared().items():
-        if inner := as_section(unwrap(field.annotation)):
+        inner = as_section(unwrap(field.annotation))
+        item = item_section(unwrap(field.annotation))
+        if inner and issubclass(section, inner):
+            yield _row(within + name, "conditions as above or null", section, name, field)
+        elif inner:
             yield from _rows(inner, f"{within}{name}.")
+        elif item:
+            yield _row(within + name, "list", section, name, field)
+            yield from _rows(item, f"{within}{name}[].")
         elif not variants(field.annotation) and len(choices(field.annotation)) != 1:
-            value = _value(field.annotation, field.metadata)
-            meaning = (field.description or "").replace("|", "\\|")
-            yield f"| `{within}{name}` | {value} | {_default(section, name)} | {meaning} |"
+            yield _row(within + name, _value(field.annotation, field.metadata), section, name, field)
+
+
+def _row(path: str, value: str, section: type[Section], name: str, field: FieldInfo) -> str:
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"| `{path}` | {value} | {_default(section, name)} | {meaning} |"
 
 
 def _default(section: type[Section], name: str) -> str:
@@ -160,6 +178,12 @@ def _value(annotation: Any, metadata: Sequence[Any]) -> str:
             return f"size, {note.minimum} {f'to {note.maximum}' if note.maximum else 'or more'}{nullable}"
         if isinstance(note, CountIn):
             return f"number, {note.minimum} to {note.maximum}{nullable}"
+        if isinstance(note, RateIn):
+            return f"number of records a second, for example `100/s`{nullable}"
+        if isinstance(note, Shown):
+            return note.words + nullable
+    if get_origin(plain) is tuple and (accepted := choices(get_args(plain)[0])):
+        return "list of " + ", ".join(f"`{choice}`" for choice in accepted)
     if accepted := choices(plain):
         return ", ".join(f"`{choice}`" for choice in accepted) + nullable
     return _WORDS.get(get_origin(plain) or plain, "text") + nullable

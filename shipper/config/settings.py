@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from shipper.config.destinations import SinkSettings
 from shipper.config.endpoint import Address
 from shipper.config.platform import AppsSettings, CollectSettings, IgniteSettings
+from shipper.config.reading import ReadSettings
+from shipper.config.redaction import RedactSettings, check_names
+from shipper.config.routes import RouteSettings
 from shipper.config.section import Section
 from shipper.config.types import DurationIn, FilePath, ListenAddress, Matching, SizeIn
 
@@ -106,6 +109,10 @@ def _empty_is_none_yet(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _empty_is_a_list_yet(value: Any) -> Any:
+    return [] if value is None else value
+
+
 class Settings(Section):
     """The configuration of shipper."""
 
@@ -120,8 +127,34 @@ class Settings(Section):
     sinks: Annotated[Mapping[SinkName, SinkSettings], BeforeValidator(_empty_is_none_yet)] = Field(
         min_length=1,
         description=(
-            "Where records go, by a name of your choice. Every record goes to every sink; one that is "
-            "down delays only itself."
+            "Where records go, by a name of your choice. Every record goes to every sink unless `routes` say "
+            "otherwise; a sink that is down delays only itself."
+        ),
+    )
+    routes: Annotated[tuple[RouteSettings, ...], BeforeValidator(_empty_is_a_list_yet)] = Field(
+        default=(),
+        min_length=1,
+        description=(
+            "Which records go where: a list in which the first route that matches takes a record, unless it says "
+            "`continue: true`. Without the section every record goes to every sink. Examples: [routing.md](routing.md)."
+        ),
+    )
+    read: Annotated[tuple[ReadSettings, ...], BeforeValidator(_empty_is_a_list_yet)] = Field(
+        default=(),
+        min_length=1,
+        description=(
+            "What is read from the lines of which apps: a list of which the first entry that fits an app applies. "
+            "Without the section nothing is read. Lines stay as they were printed."
+        ),
+    )
+    redact: Annotated[
+        tuple[RedactSettings, ...], BeforeValidator(_empty_is_a_list_yet), AfterValidator(check_names)
+    ] = Field(
+        default=(),
+        min_length=1,
+        description=(
+            "What is taken out of records before they leave. `[redacted:<name of the pattern>]` stands in its "
+            "place. Without the section nothing is taken out."
         ),
     )
     telemetry: TelemetrySettings = Field(

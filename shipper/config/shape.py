@@ -93,6 +93,11 @@ def choices(annotation: Any) -> tuple[str, ...]:
     return tuple(str(member) for member in getattr(annotation, "__members__", {}).values())
 
 
+def item_section(annotation: Any) -> type[Section] | None:
+    """The section that a list is made of."""
+    return as_section(get_args(annotation)[0]) if get_origin(annotation) is tuple else None
+
+
 def as_section(annotation: Any) -> type[Section] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 

@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from shipper.config import units
 from shipper.config.endpoint import Address, Endpoint, check_http_url, parse_address, parse_endpoint
+from shipper.expression import Expression
 
 JsonSchema = dict[str, Any]
 
@@ -127,6 +128,13 @@ class Matching:
         return {"type": "string", "pattern": f"^({self.pattern})$"}
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Annotates a value with the words that the reference has for it."""
+
+    words: str
+
+
 def expect_text(value: object) -> str:
     """The scalar as it was written; a list, a mapping or nothing is refused in plain words."""
     if isinstance(value, str):
@@ -183,6 +191,17 @@ def _read_url(value: object) -> str:
     return check_http_url(check_text(expect_text(value)))
 
 
+def _check_expression(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    Expression(text)
+    return text
+
+
+def one_is_a_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 _SOME_TEXT: Final = WithJsonSchema({"type": "string", "minLength": 1})
 _ENDPOINT_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^grpcs?://"})
 _ADDRESS_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^.+:[0-9]{1,5}$"})
@@ -193,3 +212,16 @@ FilePath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(str), _SO
 GrpcEndpoint = Annotated[Endpoint, PlainValidator(_read_endpoint), PlainSerializer(str), _ENDPOINT_FORM]
 ListenAddress = Annotated[Address, PlainValidator(_read_address), PlainSerializer(str), _ADDRESS_FORM]
 HttpUrl = Annotated[str, PlainValidator(_read_url), _URL_FORM]
+ExpressionText = Annotated[
+    str,
+    BeforeValidator(expect_text),
+    AfterValidator(_check_expression),
+    Shown("regular expression"),
+    _SOME_TEXT,
+]
+Texts = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(one_is_a_list, json_schema_input_type=Text | tuple[Text, ...]),
+    Shown("text or list of texts"),
+]
+"""A list, or its only item."""
