@@ -5,27 +5,36 @@ sealed batches and acknowledge. See docs/decisions/0001-sqlite-buffer.md.
 """
 
 from shipper.buffer.frames import FrameDraft, gap_frame, gap_frames, make_frames
-from shipper.buffer.quota import MINIMUM_SIZE
+from shipper.buffer.letterbox import DeadLetters
+from shipper.buffer.quota import LARGEST_STATE, MINIMUM_SIZE
 from shipper.buffer.store import Buffer
 from shipper.buffer.values import (
     BufferStats,
     Committed,
     Dropped,
+    LetterFilter,
+    LetterTotals,
     OpenPartition,
     Recovery,
+    Route,
     Sinks,
     WhenFull,
 )
 
 __all__ = [
+    "LARGEST_STATE",
     "MINIMUM_SIZE",
     "Buffer",
     "BufferStats",
     "Committed",
+    "DeadLetters",
     "Dropped",
     "FrameDraft",
+    "LetterFilter",
+    "LetterTotals",
     "OpenPartition",
     "Recovery",
+    "Route",
     "Sinks",
     "WhenFull",
     "gap_frame",

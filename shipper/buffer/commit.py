@@ -30,10 +30,12 @@ def commit(ledger: Ledger, frames: Sequence[Frame], cursors: Sequence[CursorWrit
     sweep(ledger)
     ledger.cursors.measure()
     cursor_need = ledger.cursors.need(cursors, ledger.pages())
-    taken, losses = _what_fits(ledger, frames, cursor_need)
+    every = [Routed(frame, ledger.router.bits(frame.partition)) for frame in frames]
+    unrouted = [one for one in every if not one.bits]
+    taken, losses = _what_fits(ledger, every, cursor_need)
     now_ms = ledger.now_ms()
     gaps = ledger.gaps(losses, GapReason.BUFFER_FULL, _TOO_LARGE)
-    routed = [*(one for _, one in taken), *ledger.gap_frames(gaps)]
+    routed = [*(one for _, one in taken), *unrouted, *ledger.gap_frames(gaps)]
     plan = ledger.plan(routed, now_ms)
     dropped = _ensure_room(ledger, plan, cursor_need)
     if dropped:
@@ -78,12 +80,10 @@ def sweep(ledger: Ledger) -> None:
 
 
 def _what_fits(
-    ledger: Ledger, frames: Sequence[Frame], cursor_need: Need
+    ledger: Ledger, routed: Sequence[Routed], cursor_need: Need
 ) -> tuple[list[tuple[int, Routed]], list[Loss]]:
     """The frames that a sink takes, less what would not fit into an empty buffer: waiting could never help that."""
-    every = enumerate(frames)
-    routed = [(index, Routed(frame, ledger.slots.takers(frame.partition.kind))) for index, frame in every]
-    taken = [(index, one) for index, one in routed if one.bits]
+    taken = [(index, one) for index, one in enumerate(routed) if one.bits]
     room = ledger.database.quota.room_when_empty(ledger.cursors.stored) - cursor_need.new
     losses: list[Loss] = []
     while taken and need_of_routed([one for _, one in taken]).new > room:
@@ -103,8 +103,14 @@ def _ensure_room(ledger: Ledger, plan: Plan, cursor_need: Need) -> tuple[Dropped
         sweep_all(ledger)
     if ledger.when_full is WhenFull.DROP_OLDEST:
         dropped = make_room(ledger, need)
+    require_room(ledger, need, sum(row.size for row in plan.rows))
+    return dropped
+
+
+def require_room(ledger: Ledger, need: Need, size: int) -> None:
+    """Raise BufferFull or BufferUnavailable where frames of `size` bytes do not fit into the quota or onto the disk."""
+    quota = ledger.database.quota
     if quota.room(ledger.pages()) < need.new:
-        size = sum(row.size for row in plan.rows)
         raise BufferFull(
             f"the buffer is full: {size} bytes do not fit beside what no sink has taken yet, within a max_size of "
             f"{quota.max_size} bytes"
@@ -117,7 +123,6 @@ def _ensure_room(ledger: Ledger, plan: Plan, cursor_need: Need) -> tuple[Dropped
             f"the disk of {ledger.database.path.parent} is full before the buffer's max_size of {quota.max_size} bytes "
             f"is reached: free some space on its disk, at least {shortage} bytes, or lower buffer.max_size"
         )
-    return dropped
 
 
 def need_of_routed(routed: Sequence[Routed]) -> Need:

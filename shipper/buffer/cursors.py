@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shipper.buffer.database import Database, stored_text
-from shipper.buffer.quota import Need, Pages, need_of_cursors
+from shipper.buffer.quota import Need, Pages, need_of_rows
 from shipper.buffer.schema import text_bytes
 from shipper.model import CursorWrite, StoredCursor
 
@@ -57,7 +57,7 @@ class CursorTable:
             return Need(0, 0)
         sizes = [2 * len(write.key) + len(write.state) for write in writes]
         sizes += [len(data) for write in writes for _, data in write.segments]
-        return need_of_cursors(sizes, self.stored, pages)
+        return need_of_rows(sizes, self.stored, pages)
 
     def write(self, writes: Sequence[CursorWrite], now_ms: int) -> Change:
         """Within a transaction. A key that comes twice is written twice, in order."""

@@ -61,6 +61,16 @@ class DamagedFile:
                 stop = number + _PROBES
             number += 1
 
+    def columns(self, table: str) -> set[str]:
+        """The columns that the table has in this file; none if it is of a version before the table."""
+        return {name for (name,) in self.get(f"SELECT name FROM pragma_table_info('{table}')")}  # noqa: S608 - our own name
+
+    @property
+    def version(self) -> str:
+        """The version of the file's format, "" if it cannot be read."""
+        rows = self.get("SELECT value FROM meta WHERE key = 'version'")
+        return str(rows[0][0]) if rows else ""
+
     def sequences(self, *tables: str) -> list[tuple[str, int]]:
         """The last number that each of these tables has given to a row, as far as it can be read."""
         found = self.get("SELECT name, seq FROM sqlite_sequence")

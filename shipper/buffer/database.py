@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Need, Pages, Quota, log_bytes, need_of_vacuum
-from shipper.buffer.schema import TABLES, VERSION
+from shipper.buffer.schema import TABLES, UPGRADES, VERSION
 from shipper.errors import BufferFull, BufferUnavailable
 
 Row = tuple[Any, ...]
@@ -23,6 +23,7 @@ Row = tuple[Any, ...]
 log = logging.getLogger("shipper.buffer")
 
 _FORBIDDEN: Final = (errno.EPERM, errno.EACCES, errno.EROFS)
+_UPGRADE_NEED: Final = Need(8, 64)
 _CHECK_UP_TO: Final = 1024**3  # bytes; a larger file would hold up the start for longer than damage is likely
 
 
@@ -71,9 +72,10 @@ class Database:
         database = cls._connect(path, quota)
         try:
             database._configure()
+            version = database._version()
             if unclean and path.stat().st_size <= _CHECK_UP_TO:
                 database._check_pages()
-            database._check_version()
+            database._upgrade(version)
         except BaseException:
             database.close()
             raise
@@ -117,14 +119,28 @@ class Database:
         if verdict != "ok":
             raise Damaged(str(verdict))
 
-    def _check_version(self) -> None:
-        found = self.meta("version")
-        if not found.isdigit():
-            raise Damaged("the version of the format is missing")
-        if int(found) != VERSION:
+    def _version(self) -> int:
+        """Asked before anything else: what a newer version wrote is not for this one to judge, damaged or not."""
+        text = self.meta("version")
+        found = int(text) if text.isdecimal() else 0
+        if found > VERSION:
             raise BufferUnavailable(
-                f"{self.path} was written by another version of shipper (its format is {found}, this version reads "
-                f"{VERSION}): run the version that wrote it until it is empty, or move the file away"
+                f"{self.path} was written by a newer version of shipper (its format is {found}, this version reads "
+                f"up to {VERSION}): run that version, or move the file away; it is left as it is"
+            )
+        if found < min(UPGRADES):
+            raise Damaged("the version of the format is missing")
+        return found
+
+    def _upgrade(self, version: int) -> None:
+        """Make a file of an older version one of this version, a transaction for each step."""
+        for older in range(version, VERSION):
+            with self.transaction(_UPGRADE_NEED):
+                for statement in UPGRADES[older]:
+                    self.run(statement)
+                self.run("UPDATE meta SET value = ? WHERE key = 'version'", (str(older + 1),))
+            log.info(
+                "the buffer file is upgraded to format %s; older versions of shipper refuse it", older + 1
             )
 
     def meta(self, key: str) -> str:

@@ -38,13 +38,17 @@ def gap_frame(gap: Gap, codec: Codec) -> Frame:
     return frame
 
 
+def gap_partition(gap: Gap) -> Partition:
+    """The hour in which it was noticed."""
+    return Partition(Kind.GAPS, gap.app.organization, gap.app.name, hour_of(gap.noticed_ms))
+
+
 def gap_frames(gaps: Iterable[Gap], codec: Codec) -> list[Frame]:
     """The gap records of each app as one frame, in the hour in which they were noticed."""
     drafts: dict[Partition, FrameDraft] = {}
     for gap in gaps:
         at = gap.noticed_ms
-        partition = Partition(Kind.GAPS, gap.app.organization, gap.app.name, hour_of(at))
-        drafts.setdefault(partition, FrameDraft([], at, at, 0)).add([encode_gap(gap)], at, at)
+        drafts.setdefault(gap_partition(gap), FrameDraft([], at, at, 0)).add([encode_gap(gap)], at, at)
     return make_frames(drafts, codec)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from shipper.buffer.slots import Slot, Slots
-from shipper.buffer.values import BufferStats, OpenPartition
+from shipper.buffer.values import BufferStats, LetterTotals, OpenPartition
 from shipper.model import Batch, Codec, Partition
 
 
@@ -86,6 +86,8 @@ class Index:
         self._batches: dict[int, dict[int, Sealed]] = {}  # the same by partition
         self._through: dict[tuple[int, int], int] = {}
         self._backlog: dict[int, int] = {slot.number: 0 for slot in slots}
+        self._held: dict[int, dict[Partition, tuple[int, int]]] = {slot.number: {} for slot in slots}
+        self._letters: dict[str, LetterTotals] = {}
 
     # ---- reading, by the buffer's thread ----
 
@@ -207,6 +209,19 @@ class Index:
                     for slot in self.slots:
                         self._through.pop((slot.number, partition_id), None)
 
+    def set_held(self, slot: int, partition: Partition, records: int, since_ms: int) -> None:
+        """The sink's pipeline holds back so many records of the partition, since then."""
+        with self._lock:
+            before, _ = self._held[slot].pop(partition, (0, 0))
+            if records:
+                self._held[slot][partition] = (records, since_ms)
+            self._backlog[slot] += records - before
+
+    def set_letters(self, totals: dict[str, LetterTotals]) -> None:
+        """The sinks' dead letters are so many."""
+        with self._lock:
+            self._letters = totals
+
     # ---- reading, by the event loop ----
 
     def open_partitions(self, slot: Slot) -> list[OpenPartition]:
@@ -230,8 +245,10 @@ class Index:
                 frames=self._frames,
                 oldest_committed_ms={name: ms for name, ms in oldest.items() if ms is not None},
                 backlog_records={slot.name: self._backlog[slot.number] for slot in self.slots},
+                dead_letters=dict(self._letters),
             )
 
     def _times(self, slot: Slot) -> Iterator[int]:
         yield from (one.committed_ms for one in self._open[slot.number].values())
         yield from (one.committed_ms for one in self._sealed[slot.number].values())
+        yield from (since_ms for _, since_ms in self._held[slot.number].values())

@@ -12,15 +12,18 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from shipper.archive.layout import batch_name
+from shipper.buffer.carried import CarriedTable
 from shipper.buffer.cursors import CursorTable
 from shipper.buffer.database import Damaged, Database
 from shipper.buffer.index import FrameRow, Index, Open, Sealed
+from shipper.buffer.letter_rows import LetterTable
 from shipper.buffer.losses import Loss, Routed, by_partition, gaps_of, routed_gaps
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import Need, Pages, need_of_deletion
+from shipper.buffer.routing import Router
 from shipper.buffer.schema import (
     DELETE_BATCH,
     DELETE_FRAME,
@@ -75,7 +78,10 @@ class Ledger:
     database: Database
     index: Index
     slots: Slots
+    router: Router
     cursors: CursorTable
+    carried: CarriedTable
+    letters: LetterTable
     when_full: WhenFull
     clock: Callable[[], float]
     codec: Codec
@@ -85,6 +91,7 @@ class Ledger:
     next_partition: int
     notes: Notes = field(default_factory=Notes)
     garbage: Garbage = field(default_factory=Garbage)
+    said_unrouted: bool = False
     room_wanted: bool = False  # a commit did not fit, and none has since
     staged: bool = False  # there may be pieces without a frame
 
@@ -94,16 +101,22 @@ class Ledger:
 
     def pages(self) -> Pages:
         """How large the file's content is."""
-        return replace(self.database.pages(), frames=self.index.frames)
+        quota, pages = self.database.quota, self.database.pages()
+        aside = quota.carried.pages_aside(self.carried.stored)
+        aside += quota.letters.pages_aside(self.letters.stored)
+        return Pages(pages.count, pages.free, self.index.frames, aside)
 
     # ---- inserting ----
 
     def plan(self, routed: Sequence[Routed], now_ms: int) -> Plan:
-        """Give numbers to frames and, where needed, to their partitions."""
+        """Give numbers to the frames that a sink gets and, where needed, to their partitions."""
         plan = Plan()
         numbers: dict[Partition, int] = {}
-        for frame_id, one in enumerate(routed, self.next_frame):
+        for one in routed:
             frame = one.frame
+            if not one.bits:
+                plan.unrouted[frame.partition.kind] += frame.records
+                continue
             number = self.index.id_of(frame.partition) or numbers.get(frame.partition)
             if number is None:
                 number = numbers[frame.partition] = self.next_partition + len(numbers)
@@ -111,7 +124,7 @@ class Ledger:
             plan.data.append(frame.data)
             plan.rows.append(
                 FrameRow(
-                    id=frame_id,
+                    id=self.next_frame + len(plan.rows),
                     partition_id=number,
                     codec=frame.codec,
                     records=frame.records,
@@ -132,6 +145,8 @@ class Ledger:
 
     def took(self, plan: Plan) -> None:
         """The planned frames are durable."""
+        if plan.unrouted:
+            self._count_unrouted(plan.unrouted)
         if not plan.rows:
             return
         self.next_frame = plan.rows[-1].id + 1
@@ -142,6 +157,16 @@ class Ledger:
         for row in plan.rows:
             bits |= row.sinks
         self.notes.arrivals.update(self.slots.names(bits))
+
+    def _count_unrouted(self, records: Counter[Kind]) -> None:
+        for kind, count in records.items():
+            self.notes.count("records_unrouted_total", count, kind.value)
+        if Kind.GAPS in records and not self.said_unrouted:
+            self.said_unrouted = True
+            log.warning(
+                "no route takes these gap records: from now on such losses are counted and logged, but no sink gets "
+                "a record of them (this is said once)"
+            )
 
     # ---- deleting ----
 
@@ -254,6 +279,8 @@ class Ledger:
                 sealed.last_frame,
                 sealed.committed_ms,
                 batch.attempts,
+                batch.done,
+                batch.plan,
             ),
         )
 
@@ -270,7 +297,7 @@ class Ledger:
 
     def gap_frames(self, gaps: Iterable[tuple[Gap, int]]) -> list[Routed]:
         """Gap records as frames for the sinks that they concern."""
-        return routed_gaps(gaps, self.slots.takers(Kind.GAPS), self.codec)
+        return routed_gaps(gaps, self.router, self.codec)
 
     def lost(
         self, losses: Sequence[Loss], gaps: Sequence[tuple[Gap, int]], reason: GapReason, what: str

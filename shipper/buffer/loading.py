@@ -1,29 +1,27 @@
-"""Opening the books: the mirror is built from the file, and what the last run left unfinished is finished.
-
-Sinks that are no longer configured lose their rows here, loudly; what only they were still to get is
-recorded as a gap.
-"""
+"""Opening the books: the mirror is built from the file, and what the last run left unfinished is finished."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from shipper.buffer.carried import CarriedTable
 from shipper.buffer.commit import sweep
 from shipper.buffer.cursors import CursorTable
 from shipper.buffer.database import Damaged, Database, Row, stored_text
 from shipper.buffer.forgetting import successors_of
-from shipper.buffer.index import FrameRow, Index, Sealed
+from shipper.buffer.index import Index, Sealed
 from shipper.buffer.ledger import Ledger
-from shipper.buffer.losses import Loss, gaps_of
+from shipper.buffer.letter_rows import LetterTable
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import Need
-from shipper.buffer.schema import BATCHES, FRAMES, INSERT_LOSS, PARTITIONS, text_bytes
+from shipper.buffer.removing import remove_sinks
+from shipper.buffer.routing import Router
+from shipper.buffer.schema import BATCHES, FRAMES, PARTITIONS, text_bytes
 from shipper.buffer.sealing import members, mend
 from shipper.buffer.slots import Slot, Slots, assign
-from shipper.buffer.values import Sinks, WhenFull
+from shipper.buffer.values import Route, Sinks, WhenFull
 from shipper.buffer.writing import frame_row, partition_row
 from shipper.errors import BufferFull
 from shipper.model import App, Batch, Codec, Gap, GapReason, Kind
@@ -39,6 +37,7 @@ class Setup:
     when_full: WhenFull
     clock: Callable[[], float]
     codec: Codec
+    route: Route | None = None
 
 
 def load(database: Database, setup: Setup) -> Ledger:
@@ -48,7 +47,7 @@ def load(database: Database, setup: Setup) -> Ledger:
     removed = [name for name in stored if name not in setup.sinks]
     if removed:
         old = Slots(Slot(number, name, None, start) for name, (number, start) in stored.items())
-        _remove_sinks(_read(database, setup, old, notes), removed)
+        remove_sinks(_read(database, setup, old, notes), removed)
         stored = _stored_sinks(database)
     next_frame = _next(database, "frames")
     slots = assign(setup.sinks, stored, next_frame)
@@ -88,7 +87,6 @@ def _read(database: Database, setup: Setup, slots: Slots, notes: Notes) -> Ledge
     ):
         if number in numbers:
             index.set_through(number, partition_id, frame_id)
-    next_batch = _next(database, "batches")
     for values in database.rows(BATCHES):
         if values[1] in numbers:
             index.add_batch(_sealed(index, numbers[values[1]], values))
@@ -96,17 +94,24 @@ def _read(database: Database, setup: Setup, slots: Slots, notes: Notes) -> Ledge
         database=database,
         index=index,
         slots=slots,
+        router=Router(slots, setup.route),
         cursors=CursorTable(database),
+        carried=CarriedTable(database, _next(database, "carried")),
+        letters=LetterTable(database, index, _next(database, "letters")),
         when_full=setup.when_full,
         clock=setup.clock,
         codec=setup.codec,
         buffer_id=database.meta("buffer_id"),
         next_frame=_next(database, "frames"),
-        next_batch=next_batch,
+        next_batch=_next(database, "batches"),
         next_partition=_next(database, "partitions"),
         notes=notes,
         staged=True,
     )
+    for held in ledger.carried:
+        slot = slots.get(held.sink)
+        if slot is not None:
+            index.set_held(slot.number, held.partition, held.records, held.since_ms)
     _read_frames(ledger)
     return ledger
 
@@ -125,9 +130,10 @@ def _read_frames(ledger: Ledger) -> None:
 
 
 def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:
-    number, _, partition_id, name, codec, frames, records, size, first_ms, last_ms, first, last, at, tries = (
+    number, _, partition_id, name, codec, frames, records, size, first_ms, last_ms, first, last, at, *rest = (
         values
     )
+    tries, done, plan = rest
     try:
         partition = index.partition(partition_id)
         batch = Batch(
@@ -141,6 +147,8 @@ def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:
             first_ms=first_ms,
             last_ms=last_ms,
             attempts=tries,
+            done=done,
+            plan=plan,
         )
     except (KeyError, ValueError) as error:
         raise Damaged(f"batch {number} cannot be read: {error}") from error
@@ -167,12 +175,12 @@ def _record_losses(ledger: Ledger) -> None:
     if not rows:
         return
     now_ms = ledger.now_ms()
-    bits = ledger.slots.takers(Kind.GAPS)
+    everyone = sum(slot.bit for slot in ledger.slots)
     gaps = []
     for organization, app, kind, from_ms, to_ms, reason, lost, detail in rows:
         whose = App(stored_text(organization), stored_text(app))
         gaps.append(
-            (Gap(now_ms, whose, "", Kind(kind), from_ms, to_ms, GapReason(reason), detail, lost), bits)
+            (Gap(now_ms, whose, "", Kind(kind), from_ms, to_ms, GapReason(reason), detail, lost), everyone)
         )
     plan = ledger.plan(ledger.gap_frames(gaps), now_ms)
     try:
@@ -185,60 +193,3 @@ def _record_losses(ledger: Ledger) -> None:
     ledger.took(plan)
     for gap, _ in gaps:
         ledger.notes.count("gaps_total", 1, gap.reason.value)
-
-
-def _remove_sinks(ledger: Ledger, names: Sequence[str]) -> None:
-    """Forget sinks, and write down as losses what no remaining sink got or will get."""
-    gone = [ledger.slots.named(name) for name in names]
-    bits = sum(slot.bit for slot in gone)
-    undelivered: Counter[str] = Counter()
-    losses: list[Loss] = []
-    for values in ledger.database.each(FRAMES):
-        row = frame_row(values)
-        needed = ledger.index.needed_by(row)
-        for slot in gone:
-            undelivered[slot.name] += row.records if needed & slot.bit else 0
-        if needed & bits and not _is_for_others(ledger.slots, row, bits):
-            partition = ledger.index.partition(row.partition_id)
-            losses.append(Loss(partition, 0, row.records, row.first_ms, row.last_ms))
-    detail = f"undelivered when sinks were removed from the configuration: {', '.join(sorted(names))}"
-    gaps = gaps_of(losses, GapReason.SINK_REMOVED, ledger.now_ms(), detail)
-    database = ledger.database
-    with database.transaction(_removal_need(database, len(gaps))):
-        for slot in gone:
-            for table in ("batches", "progress", "sinks"):
-                database.run(f"DELETE FROM {table} WHERE slot = ?", (slot.number,))  # noqa: S608 - our own names
-        database.run_many(INSERT_LOSS, (loss_values(gap) for gap, _ in gaps))
-    for name in names:
-        log.warning(
-            "sink %s is no longer configured: %s records that it had not taken are given up for it",
-            name,
-            undelivered[name],
-            extra={"sink": name},
-        )
-        ledger.notes.count("records_dropped_total", undelivered[name], name, GapReason.SINK_REMOVED.value)
-
-
-def loss_values(gap: Gap) -> tuple[object, ...]:
-    """A gap as a row of `losses`."""
-    return (
-        text_bytes(gap.app.organization),
-        text_bytes(gap.app.name),
-        gap.stream_kind.value,
-        gap.from_ms,
-        gap.to_ms,
-        gap.reason.value,
-        gap.lost,
-        gap.detail,
-    )
-
-
-def _is_for_others(slots: Slots, row: FrameRow, bits: int) -> bool:
-    return any(row.sinks & slot.bit and not slot.bit & bits and row.id >= slot.from_frame for slot in slots)
-
-
-def _removal_need(database: Database, gaps: int) -> Need:
-    """Deleted rows are spread over whole tables: as many pages as those may have."""
-    ((batches,),) = database.rows("SELECT COUNT(*) FROM batches")
-    ((progress,),) = database.rows("SELECT COUNT(*) FROM progress")
-    return Need(gaps // 16 + 2, batches // 8 + progress // 64 + gaps // 16 + 64)

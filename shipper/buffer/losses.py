@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shipper.buffer.frames import gap_frames
+from shipper.buffer.frames import gap_frames, gap_partition
+from shipper.buffer.routing import Router
 from shipper.model import App, Codec, Frame, Gap, GapReason, Kind, Partition
 
 
@@ -35,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A frame and the bits of the sinks that it is for."""
+    """A frame and the bits of the sinks that it is for; without any it is counted and not stored."""
 
     frame: Frame
     bits: int
@@ -63,11 +64,9 @@ def gaps_of(losses: Iterable[Loss], reason: GapReason, noticed_ms: int, detail: 
     ]
 
 
-def routed_gaps(gaps: Iterable[tuple[Gap, int]], takers: int, codec: Codec) -> list[Routed]:
-    """The gaps as frames for the sinks that lost something and take gap records."""
+def routed_gaps(gaps: Iterable[tuple[Gap, int]], router: Router, codec: Codec) -> list[Routed]:
+    """The gaps as frames for the sinks that lost something and get gap records of the app; some for no sink."""
     by_bits: dict[int, list[Gap]] = {}
     for gap, bits in gaps:
-        by_bits.setdefault(bits & takers, []).append(gap)
-    return [
-        Routed(frame, bits) for bits, group in by_bits.items() if bits for frame in gap_frames(group, codec)
-    ]
+        by_bits.setdefault(bits & router.bits(gap_partition(gap)), []).append(gap)
+    return [Routed(frame, bits) for bits, group in by_bits.items() for frame in gap_frames(group, codec)]

@@ -4,7 +4,9 @@ The disk is shared out once: the write-ahead log may take `wal_size`, the databa
 refuses to grow the database beyond `max_pages`. A transaction writes each page that it changed to the log
 once (pages are never spilled early), so an upper bound of the pages it changes bounds the log; when they
 may not fit, the log is first emptied into the database. Of the database a reserve is kept for the rows that
-seal, acknowledge and record losses, so that a full buffer can still be emptied.
+seal, acknowledge and record losses, so that a full buffer can still be emptied. So are small shares for what
+pipelines hold back and for dead letters, without which a batch could not be settled; beyond these, frames and they
+compete for room.
 
 The estimates are upper bounds, not predictions; what they get wrong, SQLite's own limit stops.
 """
@@ -25,6 +27,9 @@ PAGE_SIZE: Final = 8192
 # Left free on a disk that is smaller than max_size, so that what is there can still be delivered and forgotten.
 DISK_MARGIN: Final = 4 * 1024 * 1024
 
+LARGEST_STATE: Final = 1024 * 1024
+"""Bytes that a sink's pipeline may hold back of one partition, at most."""
+
 _MIB: Final = 1024 * 1024
 _LOGGED_PAGE: Final = PAGE_SIZE + 24  # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _PER_MAP_PAGE: Final = PAGE_SIZE // 5  # https://www.sqlite.org/fileformat2.html#pointer_map_or_ptrmap_pages
@@ -32,7 +37,7 @@ _PER_TRUNK_PAGE: Final = PAGE_SIZE // 4 - 8
 _INLINE: Final = PAGE_SIZE - 64  # what is smaller shares pages with its neighbours
 _INDEX_ENTRY: Final = 24
 _FRAME_ROW: Final = 160  # with its index entry
-_CURSOR_ROW: Final = 64  # beside its key and bytes
+_ROW: Final = 64  # of a cursor, carried state or a letter, beside its names and bytes
 _FIXED: Final = 32  # page 1, the sequence table, roots and inner pages of each tree
 
 
@@ -50,16 +55,32 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """How large the database is: its pages, how many of them are free, and the frames it holds."""
+    """How large the database is: its pages, how many of them are free, and the frames it holds.
+
+    `aside` of the free ones are kept for what shares of the file are set aside for.
+    """
 
     count: int
     free: int
     frames: int = 0
+    aside: int = 0
 
     @property
     def used(self) -> int:
         """Pages with content."""
         return self.count - self.free
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What something beside frames may take, in bytes: `least` whatever frames take, `most` where they leave room."""
+
+    least: int
+    most: int
+
+    def pages_aside(self, stored: int) -> int:
+        """Pages to keep free for it when it takes so much."""
+        return -(-max(0, self.least - stored) // _INLINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,19 @@ class Quota:
         return max(96, self.max_pages // 64)
 
     @property
+    def letters(self) -> Share:
+        """For dead letters."""
+        most = min(self.max_size // 16, 64 * _MIB)
+        return Share(most // 16, most)
+
+    @property
+    def carried(self) -> Share:
+        """For what pipelines hold back; at least one state of the largest size."""
+        most = min(self.max_size // 32, 64 * _MIB)
+        least = max(most // 8, LARGEST_STATE + LARGEST_STATE // 16)
+        return Share(least, max(least, most))
+
+    @property
     def largest_commit(self) -> int:
         """Bytes that a few frames may have which are committed to an empty buffer with cursors of little size."""
         return self.room_when_empty(0) * (PAGE_SIZE - 4) * 15 // 16
@@ -113,11 +147,17 @@ class Quota:
 
     def room(self, pages: Pages) -> int:
         """Pages that commits may still fill."""
-        return self.max_pages - self.reserve_pages - pages.used
+        return self.max_pages - self.reserve_pages - pages.aside - pages.used
 
     def room_when_empty(self, stored: int) -> int:
-        """The same when all frames are gone and cursors of so many bytes remain."""
-        return self.max_pages - self.reserve_pages - 2 * _FIXED - 3 * stored // PAGE_SIZE
+        """The same when all frames are gone and cursors of so many bytes remain, and the shares are used up."""
+        shares = self.carried.pages_aside(0) + -(-self.letters.most // _INLINE)
+        return self.max_pages - self.reserve_pages - shares - 2 * _FIXED - 3 * stored // PAGE_SIZE
+
+    def allowed(self, share: Share, stored: int, pages: Pages) -> int:
+        """Bytes that something may take now that takes so much."""
+        room = self.room(pages) * _INLINE
+        return min(share.most, max(share.least, stored + room))
 
     def vacuum_step(self, pages: Pages, *, disk_is_short: bool) -> int:
         """How many pages to give back to the disk now, so that a file shrinks after an outage.
@@ -164,9 +204,9 @@ def need_of_frames(sizes: Sequence[int], partitions: int, names: int, pages: Pag
     return Need(blobs + rows, _with_maps(blobs + rows, pages) + touched)
 
 
-def need_of_cursors(sizes: Sequence[int], stored: int, pages: Pages) -> Need:
-    """For cursor rows of these sizes, where `stored` bytes of cursors are in the file already."""
-    new = pages_for(sizes) + -(-2 * _CURSOR_ROW * len(sizes) // PAGE_SIZE)
+def need_of_rows(sizes: Sequence[int], stored: int, pages: Pages) -> Need:
+    """For rows of these sizes, of cursors, carried state or letters, where the table has `stored` bytes already."""
+    new = pages_for(sizes) + -(-2 * _ROW * len(sizes) // PAGE_SIZE)
     touched = min(2 * len(sizes), 3 * stored // PAGE_SIZE + 8)
     return Need(new, _with_maps(new, pages) + touched)
 
@@ -191,6 +231,13 @@ def need_of_sweep(sizes: Sequence[int], pages: Pages) -> Need:
     return Need(
         4, 2 * (rows + large) + index + len(sizes) // 32 + maps + freed // _PER_TRUNK_PAGE + 2 + _FIXED
     )
+
+
+def need_of_forgetting(sizes: Sequence[int], pages: Pages) -> Need:
+    """For the first rows of a table, of these sizes: pages that are emptied are not logged, but their neighbours."""
+    freed = sum(sizes) // (PAGE_SIZE - 4) + len(sizes)
+    maps = min(freed, pages.count // _PER_MAP_PAGE + 2)
+    return Need(4, 2 * pages_for(sizes) + maps + freed // _PER_TRUNK_PAGE + 2 + _FIXED)
 
 
 def need_of_vacuum(pages: int) -> Need:

@@ -17,9 +17,9 @@ from typing import Final
 from shipper.buffer.cursors import CursorTable
 from shipper.buffer.damaged import DamagedFile
 from shipper.buffer.database import Damaged, Database, stored_text
-from shipper.buffer.loading import loss_values
 from shipper.buffer.losses import Loss, gaps_of
 from shipper.buffer.quota import Need
+from shipper.buffer.removing import loss_values
 from shipper.buffer.salvage_frames import FrameSalvage
 from shipper.buffer.schema import BATCH_COLUMNS, INSERT_BATCH, INSERT_LOSS, SET_PROGRESS, text_bytes
 from shipper.buffer.slots import assign

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from shipper.buffer import carrying
 from shipper.buffer.forgetting import BATCH_NEED
 from shipper.buffer.index import FrameRow, Open, Sealed
 from shipper.buffer.ledger import Ledger
@@ -15,9 +16,10 @@ from shipper.buffer.quota import PAGE_SIZE, Need, Quota
 from shipper.buffer.schema import DELETE_BATCH, FRAMES, FRAMES_IN_RANGE, SET_PROGRESS
 from shipper.buffer.slots import Slot
 from shipper.buffer.writing import Plan, frame_row
-from shipper.model import Batch, GapReason, Kind, Partition
+from shipper.model import Batch, Carried, GapReason, Kind, Partition
 
 _FEW: Final = 4
+_LONGEST_PLAN: Final = 200  # characters: a digest, with room for a name
 
 log = logging.getLogger("shipper.buffer")
 
@@ -64,8 +66,25 @@ def attempted(ledger: Ledger, batch: Batch) -> None:
     ledger.took_batch(replace(sealed, batch=again))
 
 
-def acknowledge(ledger: Ledger, batch: Batch) -> None:
+def progressed(ledger: Ledger, batch: Batch, done: int, plan: str) -> None:
+    """See Buffer.progressed."""
+    if done < 0 or len(plan) > _LONGEST_PLAN:
+        raise ValueError(f"{done} entries of a plan whose name has {len(plan)} characters")
+    sealed = known_batch(ledger, batch)
+    if sealed is None:
+        return
+    further = replace(sealed.batch, done=done, plan=plan)
+    with ledger.database.transaction(BATCH_NEED):
+        ledger.database.run(
+            "UPDATE batches SET done = ?, plan = ? WHERE id = ?", (done, plan, further.batch_id)
+        )
+    ledger.took_batch(replace(sealed, batch=further))
+
+
+def acknowledge(ledger: Ledger, batch: Batch, carried: Carried | None = None) -> None:
     """See Buffer.acknowledge."""
+    if carried is not None and carried.partition != batch.partition:
+        raise ValueError(f"what is held back of {carried.partition} is no part of {batch.partition}")
     sealed = known_batch(ledger, batch)
     if sealed is None:
         log.warning(
@@ -74,7 +93,10 @@ def acknowledge(ledger: Ledger, batch: Batch) -> None:
             extra={"sink": batch.sink, "key": batch.name},
         )
         return
-    _settle(ledger, sealed, Plan())
+    change = None
+    if carried is not None:
+        change = carrying.plan(ledger, ledger.slots.named(batch.sink), carried)
+    _settle(ledger, sealed, Plan(), change)
 
 
 def reject(ledger: Ledger, batch: Batch, reason: str) -> None:
@@ -91,12 +113,14 @@ def reject(ledger: Ledger, batch: Batch, reason: str) -> None:
     ledger.lost(losses, gaps, GapReason.REJECTED, f"{batch.sink} refuses batch {batch.name} ({reason})")
 
 
-def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
+def _settle(ledger: Ledger, sealed: Sealed, plan: Plan, change: carrying.Replacement | None = None) -> None:
     """The sink has done with the batch: forget it and every frame that no other sink needs; insert what is planned."""
     slot = ledger.slots.named(sealed.batch.sink)
     database = ledger.database
     need = BATCH_NEED.plus(plan.need(ledger.pages())) if plan.rows else BATCH_NEED
     keep = [row.partition_id for row in plan.rows]
+    if change is not None:
+        need = need.plus(change.need(ledger.carried.stored, ledger.pages()))
     free: list[FrameRow] = []
     at_once = _is_cheap_to_delete(sealed, database.quota)
     if at_once:
@@ -106,7 +130,11 @@ def _settle(ledger: Ledger, sealed: Sealed, plan: Plan) -> None:
     with database.transaction(need):
         removal = ledger.delete(free, [sealed], keep=keep)
         ledger.write(plan)
+        if change is not None:
+            carrying.write(ledger, change)
     ledger.removed(removal, plan)
+    if change is not None:
+        carrying.took(ledger, change)
     if not at_once:
         # Another sink may need some of them still; its own answer will count them again.
         ledger.garbage.add(sealed.first_frame, sealed.last_frame, sealed.frames, sealed.batch.size)

@@ -50,6 +50,14 @@ class Slots:
         """The bits of the sinks that take this kind."""
         return self._masks[kind]
 
+    def bits(self, names: Iterable[str]) -> int:
+        """The bits of those of these names that are configured."""
+        return sum(self._by_name[name].bit for name in set(names) if name in self._by_name)
+
+    def get(self, name: str) -> Slot | None:
+        """The sink's slot, if it is configured."""
+        return self._by_name.get(name)
+
     def names(self, bits: int) -> tuple[str, ...]:
         """The sinks behind bits, in the order of the configuration."""
         return tuple(slot.name for slot in self._slots if slot.bit & bits)

@@ -16,14 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from shipper.buffer import commit, reading, sealing
+from shipper.buffer import carrying, commit, reading, sealing
+from shipper.buffer import letters as burying
 from shipper.buffer.engine import Engine
 from shipper.buffer.ledger import Ledger
+from shipper.buffer.letterbox import DeadLetters
 from shipper.buffer.loading import Setup
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import Quota
 from shipper.buffer.slots import sinks_of
-from shipper.buffer.values import BufferStats, Committed, OpenPartition, Recovery, Sinks, WhenFull
+from shipper.buffer.values import BufferStats, Committed, OpenPartition, Recovery, Route, Sinks, WhenFull
 from shipper.errors import BufferError, BufferUnavailable
 from shipper.meter import Meter
 from shipper.model import Batch, Carried, Codec, CursorWrite, DeadLetter, Frame, Partition, StoredCursor
@@ -62,14 +64,18 @@ class Buffer:
         meter: Meter,
         codec: Codec,
         clock: Callable[[], float] = time.time,
+        route: Route | None = None,
     ) -> Buffer:
         """Open the directory's buffer or make one. `codec` is that of gap records which the buffer itself writes.
+
+        `route` says which sinks get the records of a partition, gap records of the buffer's own included; without it
+        every sink does. What is in the buffer already stays for the sinks that it was committed for.
 
         Raises BufferLocked if another process has it, BufferUnavailable if the disk refuses, ValueError for
         a `max_size` below `MINIMUM_SIZE`. A damaged file is no error: see `recovered`.
         """
         quota = Quota(max_size)
-        engine = Engine(directory, quota, Setup(sinks_of(sinks), when_full, clock, codec))
+        engine = Engine(directory, quota, Setup(sinks_of(sinks), when_full, clock, codec, route))
         executor = ThreadPoolExecutor(1, thread_name_prefix="buffer")
         buffer = cls(engine, executor, meter, quota)
         try:
@@ -173,31 +179,53 @@ class Buffer:
     async def acknowledge(self, batch: Batch, carried: Carried | None = None) -> None:
         """The sink has the batch. Frames that no other sink needs are forgotten.
 
-        Idempotent; a batch that was given up meanwhile is only reported.
+        `carried` replaces what the sink's pipeline holds of the batch's partition, in the same transaction. Idempotent;
+        a batch that was settled before or given up meanwhile is only reported, and `carried` is not looked at.
         """
-        if carried is not None:
-            raise NotImplementedError
-        await self._job(lambda ledger: sealing.acknowledge(ledger, batch))
+        await self._job(lambda ledger: sealing.acknowledge(ledger, batch, carried))
 
     async def reject(self, batch: Batch, reason: str) -> None:
         """The sink will never have the batch: it is forgotten, and the gap recorded, in one transaction. Idempotent."""
         await self._job(lambda ledger: sealing.reject(ledger, batch, reason))
 
     async def progressed(self, batch: Batch, done: int, plan: str) -> None:
-        """The first `done` entries that `plan` makes of the batch are delivered."""
-        raise NotImplementedError
+        """The first `done` entries that `plan` makes of the batch are delivered.
+
+        `sealed` shows it, after a restart too. Nothing happens where the batch is not, or no longer, what was sealed.
+        """
+        await self._job(lambda ledger: sealing.progressed(ledger, batch, done, plan))
 
     async def carried(self, sink: str) -> list[Carried]:
         """What the sink's pipeline holds, for each partition where it holds something."""
-        raise NotImplementedError
+        found: list[Carried] = []
+        start: int | None = 0
+        while start is not None:
+            part = await self._job(partial(carrying.read_part, sink=sink, start=start))
+            found += part.carried
+            start = part.then
+        return found
 
     async def carry(self, sink: str, carried: Carried) -> None:
-        """Replace what the pipeline holds of a partition; an empty `state` forgets it."""
-        raise NotImplementedError
+        """Replace what the sink's pipeline holds of a partition; an empty `state` forgets it.
+
+        ValueError for a state of more than `LARGEST_STATE` bytes, here as in `acknowledge`. There is always room for
+        it: in need, what is held of other partitions is given up, counted and recorded.
+        """
+        await self._job(lambda ledger: carrying.carry(ledger, sink, carried))
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep refused records as dead letters."""
-        raise NotImplementedError
+        """Keep refused records as dead letters.
+
+        Where there is no room for more the oldest of all are forgotten, each counted and recorded in the transaction
+        that forgets it; so is at once a letter that is larger than there can be room for. Letters that do not fit one
+        transaction (1.5 MiB or more) go in several: an error leaves those that are buried already.
+        """
+        await self._job(lambda ledger: burying.bury(ledger, letters))
+
+    @property
+    def letters(self) -> DeadLetters:
+        """The dead letters as people see them."""
+        return DeadLetters(self._job)
 
     def stats(self) -> BufferStats:
         """From memory, at once."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shipper.buffer.database import Damaged, Database, Row, stored_text
+from shipper.buffer.checksums import with_checksum, without_checksum
+from shipper.buffer.database import Database, Row, stored_text
 from shipper.buffer.index import FrameRow
 from shipper.buffer.quota import Need, Pages, need_of_frames, pages_for
 from shipper.buffer.schema import (
@@ -27,11 +28,15 @@ _CODECS: Final = {codec.value: codec for codec in Codec}
 
 @dataclass(slots=True)
 class Plan:
-    """Frames to insert: their rows, their bytes, and rows for partitions that have none yet."""
+    """Frames to insert: their rows, their bytes, and rows for partitions that have none yet.
+
+    `unrouted` counts the records of frames that are for no sink and not inserted.
+    """
 
     rows: list[FrameRow] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     partitions: dict[int, Partition] = field(default_factory=dict)
+    unrouted: Counter[Kind] = field(default_factory=Counter)
 
     def need(self, pages: Pages) -> Need:
         """Upper bounds for writing it."""
@@ -97,22 +102,18 @@ def pieces(plan: Plan) -> Iterator[tuple[int, memoryview]]:
 
 def frame_row(values: Row) -> FrameRow:
     """A row of FRAME_COLUMNS. Raises Damaged for what was never written."""
-    if values[-1] != _checksum(values[:-1]):
-        raise Damaged(f"the row of frame {values[0]!r} does not have its checksum")
-    number, partition_id, codec, *rest = values[:-1]
+    number, partition_id, codec, *rest = without_checksum(values, "frame")
     return FrameRow(number, partition_id, _CODECS[codec], *rest)
 
 
 def partition_row(values: Row) -> tuple[int, Partition]:
     """A row of PARTITION_COLUMNS. Raises Damaged for what was never written."""
-    if values[-1] != _checksum(values[:-1]):
-        raise Damaged(f"the row of partition {values[0]!r} does not have its checksum")
-    number, kind, organization, app, hour = values[:-1]
+    number, kind, organization, app, hour = without_checksum(values, "partition")
     return number, Partition(Kind(kind), stored_text(organization), stored_text(app), hour)
 
 
 def _frame_values(row: FrameRow) -> list[object]:
-    return _with_checksum(
+    return with_checksum(
         row.id,
         row.partition_id,
         row.codec.value,
@@ -127,12 +128,4 @@ def _frame_values(row: FrameRow) -> list[object]:
 
 
 def _partition_values(number: int, one: Partition) -> list[object]:
-    return _with_checksum(number, one.kind.value, text_bytes(one.organization), text_bytes(one.app), one.hour)
-
-
-def _with_checksum(*content: object) -> list[object]:
-    return [*content, _checksum(content)]
-
-
-def _checksum(content: tuple[object, ...]) -> int:
-    return zlib.crc32(repr(content).encode())
+    return with_checksum(number, one.kind.value, text_bytes(one.organization), text_bytes(one.app), one.hour)

@@ -140,6 +140,28 @@ SERIES: Final[tuple[Series, ...]] = (
         "Commits by how they ended.",
         Label("outcome", ("ok", "full", "unavailable")),
     ),
+    _counter(
+        "records_unrouted_total",
+        "records",
+        "Records that no route gave to any sink; they are not stored. Decided by kind, organization and app.",
+        KIND,
+    ),
+    _gauge(
+        "dead_letters", "records", "Records that the sink refused for good, kept for people to look at.", SINK
+    ),
+    _counter(
+        "dead_letters_buried_total",
+        "records",
+        "Records that the sink refused for good, buried as dead letters.",
+        SINK,
+    ),
+    _counter(
+        "dead_letters_ended_total",
+        "records",
+        "Dead letters that are no longer kept: forgotten for want of room, dropped or replayed by a person.",
+        SINK,
+        Label("outcome", ("forgotten", "dropped", "replayed")),
+    ),
     # the sinks
     _counter("records_delivered_total", "records", "Records that a sink acknowledged.", SINK, KIND),
     _counter("bytes_delivered_total", "bytes", "Their size, compressed.", SINK),

@@ -107,7 +107,7 @@ async def test_a_commit_larger_than_the_log_is_still_one_commit(tmp_path: Path) 
     """A commit of most of the buffer is taken whole, in the bound, with its cursors."""
     watch = Watch(tmp_path)
     async with opened(tmp_path, max_size=LIMIT) as buffer:
-        sizes = [3 * MIB, 100, 1 * MIB, 4 * MIB]
+        sizes = [2 * MIB + MIB // 2, 100, MIB // 2, 3 * MIB]
         frames = [frame(size, partition(f"app-{size}"), seed=size) for size in sizes]
         assert sum(sizes) < buffer.largest_commit
         with watch.watching():
@@ -149,7 +149,7 @@ async def test_the_file_shrinks_after_an_outage(tmp_path: Path) -> None:
 async def test_garbage_never_stands_in_the_way(tmp_path: Path) -> None:
     """Small frames that were delivered are deleted late, but before a commit is refused for want of room."""
     async with opened(tmp_path, max_size=LIMIT) as buffer:
-        for number in range(12):
+        for number in range(9):
             await buffer.commit([frame(1000, partition(f"app-{number % 3}"), seed=number)] * 500, [])
         batch = await buffer.seal("archive", partition("app-0"), max_size=64 * MIB)
         assert batch is not None
@@ -162,7 +162,7 @@ async def test_garbage_never_stands_in_the_way(tmp_path: Path) -> None:
 async def test_small_frames_make_room_for_who_waits(tmp_path: Path) -> None:
     """After a refusal their deletion does not wait for more of them to come."""
     async with opened(tmp_path, max_size=LIMIT) as buffer:
-        await buffer.commit([frame(6 * MIB, partition("large"))], [])
+        await buffer.commit([frame(5 * MIB, partition("large"))], [])
         await buffer.commit([frame(1000, seed=number) for number in range(700)], [])
         with pytest.raises(BufferFull):
             await buffer.commit([frame(2_700_000)], [])

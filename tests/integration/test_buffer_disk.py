@@ -239,7 +239,7 @@ async def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
     connection.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
     connection.commit()
     connection.close()
-    with pytest.raises(BufferUnavailable, match="another version of shipper"):
+    with pytest.raises(BufferUnavailable, match="newer version of shipper"):
         async with opened(tmp_path):
             pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["buffer.sqlite3", "shipper.lock"]

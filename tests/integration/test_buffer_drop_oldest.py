@@ -124,7 +124,7 @@ async def test_frames_in_a_sealed_batch_are_dropped_last_and_whole(tmp_path: Pat
             await buffer.commit([frame(MIB, records=10, seed=number)], [])
         assert await buffer.read(batch) == [frame(MIB, seed=0).data, frame(MIB, seed=1).data]
 
-        done = await buffer.commit([frame(7 * MIB, records=1)], [])
+        done = await buffer.commit([frame(6 * MIB, records=1)], [])
         assert all(done.frame_ids)
         assert await buffer.read(batch) is None
         assert await buffer.sealed("archive") == []

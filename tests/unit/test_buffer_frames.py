@@ -8,11 +8,13 @@ from shipper.archive.codec import decode, decompress, encode_gap
 from shipper.archive.layout import hour_of
 from shipper.buffer import FrameDraft, gap_frame, gap_frames, make_frames
 from shipper.buffer.losses import Loss, by_partition, gaps_of, routed_gaps
-from shipper.buffer.slots import assign, sinks_of
+from shipper.buffer.routing import Router
+from shipper.buffer.slots import Slot, Slots, assign, sinks_of
 from shipper.model import App, Codec, Gap, GapReason, Kind, Partition
 
 SHOP = Partition(Kind.LOGS, "acme", "shop", 1)
 CART = Partition(Kind.LOGS, "acme", "cart", 1)
+TAKING = {"x": frozenset({Kind.LOGS}), "y": None, "z": frozenset({Kind.LOGS})}
 
 
 def gap(app: str = "shop", at: int = 7_200_001) -> Gap:
@@ -76,9 +78,11 @@ def test_losses_are_merged_by_app_kind_and_sinks() -> None:
 
 
 def test_gap_frames_are_for_the_sinks_that_lost_and_take_them() -> None:
-    """Sinks that take no gap records are left out; a gap for none of the others is no frame."""
-    routed = routed_gaps([(gap("a"), 0b011), (gap("b"), 0b100), (gap("c"), 0b010)], 0b010, Codec.NONE)
-    assert [(one.frame.partition.app, one.bits) for one in routed] == [("a", 0b010), ("c", 0b010)]
+    """Sinks that take no gap records are left out; a gap for none of the others is for no sink."""
+    slots = Slots(Slot(number, name, kinds, 1) for number, (name, kinds) in enumerate(TAKING.items()))
+    router = Router(slots, None)
+    routed = routed_gaps([(gap("a"), 0b011), (gap("b"), 0b100), (gap("c"), 0b010)], router, Codec.NONE)
+    assert [(one.frame.partition.app, one.bits) for one in routed] == [("a", 0b010), ("c", 0b010), ("b", 0)]
     assert next(decode(routed[0].frame.data))["app"] == "a"
 
 

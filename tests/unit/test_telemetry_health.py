@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
+from shipper.buffer import LetterTotals
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.levels import show_fill
 from tests.fakes.meter import FakeMeter
@@ -48,7 +49,9 @@ async def test_a_late_beat_is_shown_as_lag() -> None:
     loop = asyncio.get_running_loop()
     loop._jumping.now += 4.0  # type: ignore[attr-defined]  # as if something had blocked the loop
     await asyncio.sleep(30)
-    assert meter.levels["event_loop_lag_seconds",] > 2.9, "it is still seen half a minute later"
+    assert meter.levels["event_loop_lag_seconds",] > 2.9, (
+        "it is still seen half a minute later"
+    )
     await asyncio.sleep(60)
     assert meter.levels["event_loop_lag_seconds",] == pytest.approx(0)
     beating.cancel()
@@ -57,14 +60,20 @@ async def test_a_late_beat_is_shown_as_lag() -> None:
 
 def test_nothing_is_ready_before_every_condition_was_met() -> None:
     readiness = Readiness(
-        {"connected to Ignite": "no call has succeeded yet", "buffer writable": "not opened yet"}
+        {
+            "connected to Ignite": "no call has succeeded yet",
+            "buffer writable": "not opened yet",
+        }
     )
     assert not readiness.ready
     readiness.met("connected to Ignite")
     assert readiness.reasons() == {"buffer writable": "not opened yet"}
     readiness.met("buffer writable")
     assert readiness.ready
-    assert readiness.conditions() == {"connected to Ignite": None, "buffer writable": None}
+    assert readiness.conditions() == {
+        "connected to Ignite": None,
+        "buffer writable": None,
+    }
 
 
 def test_a_condition_that_no_longer_holds_says_why() -> None:
@@ -86,6 +95,9 @@ class FakeFill:
     disk_bytes: int = 4096
     limit_bytes: int = 65536
     frames: int = 3
+    dead_letters: dict[str, LetterTotals] = field(
+        default_factory=lambda: {"archive": LetterTotals(2, 900)}
+    )
 
 
 @virtual_time
@@ -95,8 +107,11 @@ async def test_how_full_the_buffer_is_is_shown_at_once_and_kept_up_to_date() -> 
     await asyncio.sleep(0.1)
     names = ("buffer_bytes", "buffer_disk_bytes", "buffer_limit_bytes", "buffer_frames")
     assert [meter.levels[name,] for name in names] == [1000, 4096, 65536, 3]
+    assert meter.levels["dead_letters", "archive"] == 2
     fill.bytes = 5
+    fill.dead_letters = {}
     await asyncio.sleep(3)
     assert meter.levels["buffer_bytes",] == 5
+    assert meter.levels["dead_letters", "archive"] == 0
     showing.cancel()
     await asyncio.wait([showing])

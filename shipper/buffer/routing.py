@@ -1,0 +1,36 @@
+"""Routing: which sinks a partition's records are for, decided when they are committed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shipper.buffer.slots import Slots
+from shipper.buffer.values import Route
+from shipper.model import Partition
+
+_REMEMBERED: Final = 20_000  # partitions; an hour of some thousand apps
+
+
+class Router:
+    """Asks once for each partition. Frames that are stored keep the answer that they were committed with.
+
+    Names that are no sinks of the buffer count for nothing, and so does a sink that does not take the kind.
+    """
+
+    def __init__(self, slots: Slots, route: Route | None) -> None:
+        self._slots = slots
+        self._route = route
+        self._known: dict[Partition, int] = {}
+
+    def bits(self, partition: Partition) -> int:
+        """The bits of the sinks that get the partition's records; 0 if no sink does."""
+        takers = self._slots.takers(partition.kind)
+        if self._route is None:
+            return takers
+        bits = self._known.get(partition)
+        if bits is None:
+            bits = takers & self._slots.bits(self._route(partition))
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[partition] = bits
+        return bits
