@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import aiohappyeyeballs
 
 from shipper.ignite import proxy
-from shipper.ignite.transport import ConnectFailed
+from shipper.ignite.transport import ConnectFailed, NotUnderstood
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -45,6 +45,7 @@ class Dial:
     async def __call__(self, make: Callable[[], P]) -> tuple[asyncio.BaseTransport, P]:
         """A connection for the protocol that `make` makes. Raises ConnectFailed. The caller bounds the time."""
         loop = asyncio.get_running_loop()
+        connected: socket.socket | None = None
         try:
             connected = await self._connected()
             # Who owns the socket from here on closes it, whatever happens (both kinds of event loop do).
@@ -56,6 +57,8 @@ class Dial:
                 ssl_shutdown_timeout=None if self.tls is None else _TLS_END_S,
             )
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
+            if connected is not None and isinstance(error, ConnectionError):
+                raise NotUnderstood("the server closed the connection while TLS was set up") from error
             raise ConnectFailed(_reason(error)) from error
 
     async def _connected(self) -> socket.socket:

@@ -99,7 +99,7 @@ class Transport(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """How many requests it carries at once, None while the other side has not said so."""
+        """How many requests it carries at once; None while it is not connected, and nobody knows."""
 
     async def send(self, request: Request, /) -> Response:
         """Returns when the request is on its way; waits for the connection, for a bounded time."""
