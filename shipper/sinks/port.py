@@ -69,7 +69,8 @@ class Parcel:
     It carries `entries[start:stop]`. `settles` says how many of the entries, from the first on, are done with once
     this parcel and those before it are delivered. `body` is the sink's own; None where nothing has to be sent.
     `dropped` counts, by reason, records that the sink's limits leave out here; `altered`, by what was done (`cut`,
-    `restamped`), those that leave other than they came.
+    `restamped`), those that leave other than they came. Where entries become parcels of several sorts (`issues`,
+    `logs`), `sort` says which this is: when it is refused, only what it carries is packed again, of its sort.
     """
 
     start: int
@@ -78,6 +79,7 @@ class Parcel:
     body: object | None
     dropped: Mapping[str, int] = field(default_factory=dict)
     altered: Mapping[str, int] = field(default_factory=dict)
+    sort: str = ""
 
 
 class Sink(Protocol):
