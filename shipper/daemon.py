@@ -26,7 +26,7 @@ from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
 from shipper.collect.intake import HOLD_AT, Intake
 from shipper.collect.states import States
-from shipper.config.destinations import SinkSettings, StdoutSettings
+from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
 from shipper.config.secret import secrets_in
 from shipper.config.settings import Settings
 from shipper.deliver.backlog import BatchPolicy
@@ -35,8 +35,8 @@ from shipper.errors import ShipperError
 from shipper.ignite.connect import connect
 from shipper.ignite.grpc import GrpcPlatform
 from shipper.model import App, Codec
-from shipper.sinks import make_sink
-from shipper.sinks.port import Delivered, Sink
+from shipper.sinks import AnySink, make_sink, takes_records
+from shipper.sinks.port import Delivered
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
@@ -248,6 +248,8 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
         workers = []
         for name, sink_settings in settings.sinks.items():
             sink = make_sink(name, sink_settings)
+            if takes_records(sink):
+                raise ShipperError(f"the sink {name} takes records, which are not delivered yet")
             await sink.open()
             stack.push_async_callback(sink.aclose)
             workers.append(Worker(sink, buffer, policy(sink_settings), meter))
@@ -269,7 +271,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
 def frame_codec(settings: Settings) -> Codec:
     """What frames are compressed with: what most sinks store, so that their bytes need no second compression."""
     wanted = Counter(
-        sink.compression for sink in settings.sinks.values() if not isinstance(sink, StdoutSettings)
+        sink.compression
+        for sink in settings.sinks.values()
+        if isinstance(sink, (S3Settings, DirectorySettings))
     )
     return wanted.most_common(1)[0][0] if wanted else Codec.ZSTD
 
@@ -336,7 +340,7 @@ async def _try(
     return answer
 
 
-async def _try_sink(sink: Sink) -> tuple[str, bool, str]:
+async def _try_sink(sink: AnySink) -> tuple[str, bool, str]:
     what = f"sink {sink.name}"
     try:
         await sink.open()

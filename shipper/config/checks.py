@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
+from shipper.config.datadog import DatadogSettings
 from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
 from shipper.config.document import Finding
 from shipper.config.endpoint import is_loopback
@@ -74,6 +75,8 @@ def check_storage(buffer: BufferSettings | None, sinks: Mapping[str, SinkSetting
     if buffer is not None:
         taken[("directory", os.path.realpath(buffer.path))] = "the buffer"
     for name, sink in sinks.items():
+        if isinstance(sink, DatadogSettings):  # one account may be written to under several names
+            continue
         place, key = _destination(sink)
         if place in taken:
             yield Finding(
@@ -97,7 +100,7 @@ def check_private(path: Path, file: FilePath) -> Iterator[Finding]:
         yield _warning(path, message)
 
 
-def _destination(sink: SinkSettings) -> tuple[tuple[str, ...], str]:
+def _destination(sink: S3Settings | DirectorySettings | StdoutSettings) -> tuple[tuple[str, ...], str]:
     """What identifies the place that a sink writes to, and the setting that chooses it."""
     match sink:
         case S3Settings():

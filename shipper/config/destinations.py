@@ -1,4 +1,4 @@
-"""The sinks that a configuration can name: `s3`, `directory`, `stdout`."""
+"""The sinks that a configuration can name, and the settings of those that store or print what came."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from shipper.config.datadog import DatadogSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.types import (
@@ -263,4 +264,6 @@ class StdoutSettings(Section):
     type: Literal["stdout"] = Field(description="`stdout`")
 
 
-SinkSettings = Annotated[S3Settings | DirectorySettings | StdoutSettings, Field(discriminator="type")]
+SinkSettings = Annotated[
+    S3Settings | DirectorySettings | StdoutSettings | DatadogSettings, Field(discriminator="type")
+]

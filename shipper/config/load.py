@@ -22,7 +22,7 @@ from shipper.config.routes import RouteSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import BufferSettings, Settings
-from shipper.config.shape import declared_at, holds_secret, variants
+from shipper.config.shape import declared_at, holds_secret, section_at, variants
 from shipper.errors import ConfigError, Problem, Severity
 
 MAX_CONFIG_SIZE: Final = 1 << 20
@@ -169,6 +169,7 @@ def _may_show(path: Path, line: str, data: Any) -> bool:
         not path
         or path[:2] in (("ignite", "auth"), ("ignite", "headers"))
         or holds_secret(Settings, path, data)
+        or section_at(Settings, path, data)  # its place is its first line, which may be anything in it
     ):
         return False
     return line.isprintable() and _HARMLESS_LINE.fullmatch(line) is not None

@@ -7,15 +7,26 @@ a bucket need not spend.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from shipper.config.datadog import DatadogSettings
 from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
-from shipper.sinks.port import Sink
+from shipper.sinks.port import RecordSink, Sink
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+AnySink = Sink | RecordSink
 
 
-def make_sink(name: str, settings: SinkSettings) -> Sink:
+def make_sink(name: str, settings: SinkSettings) -> AnySink:
     """The sink that one entry of `sinks:` asks for, not yet opened. Raises KeyError for a type without a row."""
     return SINKS[settings.type](name, settings)
+
+
+def takes_records(sink: AnySink) -> TypeIs[RecordSink]:
+    """Whether the sink takes records, and not sealed batches as they lie in the buffer."""
+    return hasattr(sink, "pack")
 
 
 def _s3(name: str, settings: S3Settings) -> Sink:
@@ -37,8 +48,16 @@ def _stdout(name: str, settings: StdoutSettings) -> Sink:
     return StdoutSink(name)
 
 
-SINKS: Final[Mapping[str, Callable[[str, Any], Sink]]] = {
+def _datadog(name: str, settings: DatadogSettings) -> RecordSink:
+    from shipper.sinks.datadog.options import DatadogOptions
+    from shipper.sinks.datadog.sink import DatadogSink
+
+    return DatadogSink(name, DatadogOptions.of(settings))
+
+
+SINKS: Final[Mapping[str, Callable[[str, Any], AnySink]]] = {
     "s3": _s3,
     "directory": _directory,
     "stdout": _stdout,
+    "datadog": _datadog,
 }

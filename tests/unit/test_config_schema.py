@@ -25,6 +25,7 @@ ENVIRON = {
     "IGNITE_ORGANIZATION": "acme",
     "ARCHIVE_BUCKET": "logs",
     "AWS_REGION": "eu-central-1",
+    "DD_API_KEY": "0123456789abcdef0123456789abcdef",
 }
 
 
@@ -48,7 +49,13 @@ def test_check_of_the_generated_files_passes_and_writes_nothing(capsys):
 
 
 def test_examples_are_there():
-    assert [path.name for path in EXAMPLES] == ["full.yaml", "kubernetes.yaml", "minimal.yaml", "s3.yaml"]
+    assert [path.name for path in EXAMPLES] == [
+        "datadog.yaml",
+        "full.yaml",
+        "kubernetes.yaml",
+        "minimal.yaml",
+        "s3.yaml",
+    ]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
@@ -73,15 +80,21 @@ def test_example_obeys_the_schema_that_its_first_line_names(example, validator):
 
 def test_full_example_has_every_setting():
     settings = yaml.safe_load((REPOSITORY / "config" / "full.yaml").read_text(encoding="utf-8"))
+    conditions = {key for route in settings["routes"] for key in route.get("match", ())} - {"not"}
     sections = {
         "ignite": settings["ignite"], "tls": settings["ignite"]["tls"], "auth": settings["ignite"]["auth"],
         "s3": settings["sinks"]["archive"], "batch": settings["sinks"]["archive"]["batch"],
         "sse": settings["sinks"]["archive"]["sse"], "directory": settings["sinks"]["local"], **settings,
+        "routes": {key for route in settings["routes"] for key in route}, "match": conditions | {"not"},
+        "conditions": conditions, "read": settings["read"][0],
+        "level": settings["read"][0]["level"], "id": settings["read"][0]["trace_id"],
+        "redact": settings["redact"][0], "custom": settings["redact"][0]["custom"][0],
+        "datadog": settings["sinks"]["search"], "join": settings["sinks"]["search"]["join"],
     }  # fmt: skip
     written = {frozenset(section) for section in sections.values()} | {frozenset(settings)}
     kinds = ("StaticToken", "TokenFile", "NoAuth", "StdoutSettings")
     declared = {
-        section.__name__: frozenset(section.model_fields)
+        section.__name__: frozenset(section.declared())
         for section in all_sections(Settings)
         if section.__name__ not in kinds
     }
@@ -103,13 +116,13 @@ def _sinks():
 
 
 def _type(section, name):
-    return unwrap(section.model_fields[name].annotation)
+    return unwrap(section.declared()[name].annotation)
 
 
 def _defaults(section):
     return {
         name: written_default(section, name)
-        for name in section.model_fields
+        for name in section.declared()
         if has_written_default(section, name)
     }
 
@@ -117,7 +130,7 @@ def _defaults(section):
 @pytest.mark.parametrize("section", list(all_sections(Settings)), ids=lambda section: section.__name__)
 def test_every_setting_is_described_and_says_its_true_default(section):
     assert section.__doc__
-    for name, field in section.model_fields.items():
+    for name, field in section.declared().items():
         assert field.description, f"{section.__name__}.{name} has no description"
         if stated := re.search(r"Default (?:`([^`]*)`|(\w+))", field.description):
             default = written_default(section, name)
@@ -139,6 +152,9 @@ GOOD = {
         {},
         {"collect": None},
         {"collect": {"poll_interval": "${X}", "logs": "${Y:-true}"}},
+        {"routes": [{"sinks": "out", "match": {"app": "a-*", "level": "warn", "not": {"line": "x"}}}]},
+        {"routes": [{"sinks": ["out"], "match": None, "sample": 10, "throttle": "100/s", "continue": True}]},
+        {"redact": [{"patterns": ["ip"], "custom": [{"name": "x", "pattern": "${X}"}]}, None]},
         {"buffer": {"max_size": "${file:/x}MiB"}},
         {"telemetry": {"listen": None}},
         {"sinks": {"a": {"type": "directory", "path": "x", "batch": None}}},
@@ -156,6 +172,7 @@ def test_schema_accepts_what_the_parser_accepts(validator, extra):
         {"sinks": {}},
         {"sinks": {"my sink": {"type": "stdout"}}},
         {"sinks": {"a": {"type": "datadog"}}},
+        {"sinks": {"a": {"type": "datadog", "api_key": "k", "site": "datadoghq.org"}}},
         {"sinks": {"a": {"type": "s3"}}},
         {"collect": {"poll_interval": 5}},
         {"collect": {"poll_interval": "5"}},
@@ -163,6 +180,10 @@ def test_schema_accepts_what_the_parser_accepts(validator, extra):
         {"buffer": {"max_size": "10MB"}},
         {"buffer": {"when_full": "drop"}},
         {"log": {"level": "loud"}},
+        {"routes": [{"sinks": ["out"], "sample": 1}]},
+        {"routes": [{"sinks": ["out"], "throttle": 100}]},
+        {"routes": [{"sinks": ["out"], "match": {"level": ["warning"]}}]},
+        {"redact": [{"patterns": ["passwords"]}]},
         {"ignite": {"endpoint": "https://h", "organization": "a", "auth": {"type": "none"}}},
     ],
 )

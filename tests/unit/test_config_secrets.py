@@ -125,6 +125,16 @@ def test_no_problem_shows_a_secret_and_no_excerpt_either(tmp_path, line):
     assert "hunter22" not in shown
 
 
+def test_problem_of_a_section_shows_no_line_of_it(tmp_path):
+    """Its place is its first line, which may be a secret: here the one key of a pair."""
+    file = tmp_path / "shipper.yaml"
+    file.write_text("sinks:\n  a:\n    access_key_id: s3cr3t\n    type: s3\n    bucket: b\n")
+    _, problems = inspect(file, {})
+    (found,) = (problem for problem in problems if problem.path == "sinks.a")
+    assert "without secret_access_key" in found.message
+    assert "s3cr3t" not in repr(problems)
+
+
 def test_excerpt_shows_the_line_of_an_ordinary_mistake_with_a_caret_below(tmp_path):
     file = tmp_path / "shipper.yaml"
     file.write_text("log:\n  level: loud\n")

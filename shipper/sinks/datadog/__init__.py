@@ -1,0 +1,1 @@
+"""Records as Datadog logs and events."""

@@ -1,0 +1,128 @@
+"""Requests out of entries: as many logs in one as Datadog takes, in order, and the compression around them.
+
+The limits (https://docs.datadoghq.com/api/latest/logs/#send-logs): 1,000 logs and 5 MB before compression a request,
+1 MB a log. Like its own clients we stop well before: what something on the way adds must not cost a request.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal
+
+import zstandard
+
+from shipper.entry import Entry
+from shipper.model import Codec
+from shipper.sinks.datadog.cut import cut
+from shipper.sinks.datadog.late import Window
+from shipper.sinks.datadog.mapping import LogMapping
+from shipper.sinks.port import Parcel
+
+MOST_LOGS: Final = 1000
+MOST_BYTES: Final = 4_250_000
+LARGEST_LOG: Final = 1_000_000
+
+CUT: Final = "cut"
+RESTAMPED: Final = "restamped"
+
+_GZIP_LEVEL: Final = 3  # the last one before the effort doubles: docs/performance.md
+_GZIP_WRAPPER: Final = 31  # zlib's way of saying: gzip header and trailer, 32 KiB window
+_ZSTD_LEVEL: Final = 1
+
+
+class Destination(Enum):
+    """Which of Datadog's services a body is for."""
+
+    LOGS = "/api/v2/logs"
+    EVENTS = "/api/v1/events"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What one request carries: JSON, not yet compressed."""
+
+    destination: Destination
+    data: bytes
+
+
+class LogPacker:
+    """Packs entries as logs. May be called from several threads."""
+
+    def __init__(
+        self, mapping: LogMapping, late: Literal["restamp", "drop"], clock: Callable[[], float]
+    ) -> None:
+        self._mapping: Final = mapping
+        self._late: Final = late
+        self._clock: Final = clock
+
+    def pack(self, entries: Sequence[Entry]) -> Iterator[Parcel]:
+        """The entries as parcels; see `RecordSink.pack`."""
+        encode, restamps = self._mapping.encode, self._late == "restamp"
+        pending = _Pending(0)
+        window = Window(self._clock())
+        for index, entry in enumerate(entries):
+            stamp_ms: int | None = None
+            if not window.oldest_ms <= entry.timestamp_ms <= window.newest_ms:
+                if not restamps:
+                    pending.dropped[window.why_outside(entry.timestamp_ms)] += entry.lines
+                    continue
+                stamp_ms = window.now_ms
+            log = encode(entry, stamp_ms)
+            was_cut = len(log) > LARGEST_LOG
+            if was_cut:
+                log = self._fitted(entry, stamp_ms)
+            if not pending.takes(log):
+                yield pending.parcel(index)
+                pending = _Pending(index)
+                window = Window(self._clock())
+            pending.add(log)
+            if was_cut:
+                pending.altered[CUT] += entry.lines
+            if stamp_ms is not None:
+                pending.altered[RESTAMPED] += entry.lines
+        if pending.start < len(entries):
+            yield pending.parcel(len(entries))
+
+    def _fitted(self, entry: Entry, stamp_ms: int | None) -> bytes:
+        """The log of an entry that is too large: bare of what can be left out, its text cut."""
+        text = entry.text
+        bare = len(self._mapping.encode_bare(entry, "", stamp_ms, len(text) * 4))
+        message, left_out = cut(text, LARGEST_LOG - bare)
+        return self._mapping.encode_bare(entry, message, stamp_ms, left_out)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """The next request, as far as it goes."""
+
+    start: int
+    logs: list[bytes] = field(default_factory=list)
+    size: int = 2  # the brackets
+    dropped: Counter[str] = field(default_factory=Counter)
+    altered: Counter[str] = field(default_factory=Counter)
+
+    def takes(self, log: bytes) -> bool:
+        return not self.logs or (len(self.logs) < MOST_LOGS and self.size + len(log) + 1 <= MOST_BYTES)
+
+    def add(self, log: bytes) -> None:
+        self.size += len(log) + (1 if self.logs else 0)
+        self.logs.append(log)
+
+    def parcel(self, stop: int) -> Parcel:
+        body = Body(Destination.LOGS, b"[" + b",".join(self.logs) + b"]") if self.logs else None
+        return Parcel(self.start, stop, stop, body, self.dropped, self.altered)
+
+
+def compressed(codec: Codec, data: bytes) -> bytes:
+    """The body as it is sent. Takes processor time: call it in a thread where there is much."""
+    match codec:
+        case Codec.GZIP:
+            return zlib.compress(data, _GZIP_LEVEL, _GZIP_WRAPPER)
+        case Codec.ZSTD:
+            return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)
+        case Codec.NONE:
+            return data
