@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, cast
@@ -22,7 +23,7 @@ from shipper.config.routes import RouteSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import BufferSettings, Settings
-from shipper.config.shape import declared_at, holds_secret, section_at, variants
+from shipper.config.shape import declared_at, holds_secret, item_at, section_at, variants
 from shipper.errors import ConfigError, Problem, Severity
 
 MAX_CONFIG_SIZE: Final = 1 << 20
@@ -112,7 +113,9 @@ def _check_routes(data: Mapping[str, Any]) -> Iterator[Finding]:
     sinks: Any = data.get("sinks")
     sinks = sinks if isinstance(sinks, Mapping) else {}
     routes = _valid_items(RouteSettings, data.get("routes"))
-    yield from check_names(routes, _valid_items(RedactSettings, data.get("redact")), list(sinks))
+    for finding in check_names(routes, _valid_items(RedactSettings, data.get("redact")), list(sinks)):
+        alone = isinstance(item_at(data, finding.path[:-1]), str)  # and not in a list
+        yield replace(finding, path=finding.path[:-1]) if alone else finding
     written = data.get("routes")
     if routes and isinstance(written, list) and len(routes) == len(written):
         types = {

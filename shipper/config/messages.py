@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -14,7 +14,16 @@ from shipper.config.later import later_sink
 from shipper.config.paths import Path, quoted
 from shipper.config.secret import Secret
 from shipper.config.section import Section
-from shipper.config.shape import Declared, as_section, choices, declared_at, kinds_at, path_of, section_at
+from shipper.config.shape import (
+    Declared,
+    as_section,
+    choices,
+    declared_at,
+    item_at,
+    kinds_at,
+    path_of,
+    section_at,
+)
 from shipper.config.types import describe
 
 _KIND_ERRORS: Final = frozenset(("union_tag_invalid", "union_tag_not_found", "model_attributes_type"))
@@ -26,7 +35,7 @@ def explain(root: type[Section], errors: Iterable[ErrorDetails], document: Docum
     Left out are errors about values that could not be read in the first place, and "missing" for a key that is there
     but misspelt: one mistake is one problem.
     """
-    located = [(*path_of(root, error["loc"]), error) for error in errors]
+    located = [(*_place(root, error, document.data), error) for error in errors if not _follows(error)]
     unknown = [path for path, _, error in located if error["type"] == "extra_forbidden"]
     suggestions = {path: _suggestion(root, path, document.data) for path in unknown}
     misspelt = {(*path[:-1], meant) for path, meant in suggestions.items() if meant}
@@ -43,6 +52,19 @@ def explain(root: type[Section], errors: Iterable[ErrorDetails], document: Docum
             continue
         findings.append(_finding(root, path, at_key, error, document))
     return findings
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """A list that counts as too short, because its items are wrong, which is said of each."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
+def _place(root: type[Section], error: ErrorDetails, data: Any) -> tuple[Path, bool]:
+    """The path of an error. The only item of a list that is written without one stands where the list would."""
+    path, at_key = path_of(root, error["loc"])
+    if path and isinstance(path[-1], int) and isinstance(item_at(data, path[:-1]), str):
+        return path[:-1], at_key
+    return path, at_key
 
 
 def _finding(
@@ -63,7 +85,8 @@ def _finding(
 
 def _what_is_wrong(error: ErrorDetails, value: Any, declared: Declared | None, subject: str) -> str:
     annotation = declared.annotation if declared else None
-    if accepted := choices(annotation):
+    items = get_args(annotation) if get_origin(annotation) is tuple and isinstance(value, str) else ()
+    if accepted := choices(items[0] if items else annotation):
         return f"{subject or 'a mapping'} is not one of {', '.join(accepted)}{_did_you_mean(value, accepted)}"
     if annotation is bool:
         return f"{subject or 'a mapping'} is not true or false"

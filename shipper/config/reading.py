@@ -57,12 +57,12 @@ class ReadSettings(Section):
             "Glob over the app's name; the first entry of the list that matches applies. Default `*`: every app."
         ),
     )
-    parse: Literal["json", "none"] = Field(
-        default="json",
+    as_json: bool = Field(
+        default=True,
+        alias="json",
         description=(
-            "`json` reads lines that are a JSON object as a whole: their fields, and a stack trace in one of "
-            "them; the line itself stays as it is. `none` reads no fields. Default `json`: other lines cost "
-            "next to nothing."
+            "Read lines that are a JSON object as a whole: their fields, and a stack trace in one of them. "
+            "The line itself stays as it is. Default true; other lines cost next to nothing."
         ),
     )
     level: Annotated[

@@ -69,6 +69,8 @@ def _check_reach(routes: Sequence[RouteSettings], sinks: Mapping[str, str]) -> I
         )
         yield _warning(("routes",), message)
     reached = {name for route in routes for name in route.sinks}
+    if not reached <= sinks.keys():  # a misspelt name is one problem, and said already
+        return
     for name in sinks:
         if name not in reached:
             yield Finding(

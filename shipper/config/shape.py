@@ -42,10 +42,27 @@ def kinds_at(root: type[Section], path: Path, data: Any) -> tuple[str, ...]:
     return tuple(variants(declared.annotation)) if declared else ()
 
 
+def item_at(data: Any, path: Path) -> Any:
+    """What is written at a path; None where nothing is."""
+    for key in path:
+        data = _item(data, key)
+    return data
+
+
 def holds_secret(root: type[Section], path: Path, data: Any) -> bool:
-    """Whether what is written there must not be shown: a secret, or something that is not declared at all."""
-    declared = declared_at(root, path, data)
-    return declared is None or declared.annotation is Secret
+    """Whether what is written there must not be shown: a secret, or something that is not declared at all.
+
+    A list or a mapping where something else belongs may have a secret inside, which nothing says there.
+    """
+    declared, value = _walk(root, path, data)
+    annotation = _chosen(declared.annotation, value) if declared else None
+    if annotation is None or annotation is Secret:
+        return True
+    origin = get_origin(annotation)
+    if isinstance(value, (list, tuple)):
+        return origin is not tuple
+    mapping = as_section(annotation) or (isinstance(origin, type) and issubclass(origin, Mapping))
+    return isinstance(value, Mapping) and not mapping
 
 
 def variants(annotation: Any) -> dict[str, type[Section]]:

@@ -73,8 +73,41 @@ def test_good_configuration_has_no_problems(problems_of):
         ("telemetry: {listen: 9464}", 21, "telemetry.listen",
          '"9464" is not host:port; write for example 127.0.0.1:9464, or null to turn it off'),
         ("log: {format: xml}", 15, "log.format", '"xml" is not one of text, json'),
-        ("routes: []", 1, "routes",
-         "routes are not supported by this version yet: every record goes to every sink; remove the section"),
+        ("routes: []", 9, "routes", "is empty; at least one entry is needed"),
+        ("routes: [{}]", 10, "routes[0]", "says neither sinks nor drop: true; write where its records go"),
+        ("routes: [{sinks: [out], drop: true}]", 10, "routes[0]",
+         "drops its records, so that sinks means nothing; remove one of the two"),
+        ("routes: [{sinks: [out], match: {apps: x}}]", 33, "routes[0].match.apps", "unknown key; did you mean app?"),
+        ("routes: [{sinks: [out], match: {level: warning}}]", 40, "routes[0].match.level",
+         '"warning" is not one of trace, debug, info, warn, error, fatal, unknown; did you mean warn?'),
+        ("routes: [{sinks: [out], match: {line: 'a(b'}}]", 39, "routes[0].match.line",
+         '"a(b" has a parenthesis without its counterpart (character 2)'),
+        ("routes: [{sinks: [out], match: {line: 'a(?=b)'}}]", 39, "routes[0].match.line",
+         '"a(?=b)" looks ahead, which is not supported: an expression takes time in proportion to the line here, '
+         "whatever it says; match what follows too, or use a condition under not (character 2)"),
+        ("routes: [{sinks: [out], match: {not: {}}}]", 32, "routes[0].match",
+         "has a not without a condition, so that it would take nothing"),
+        ("routes: [{sinks: [out], sample: 1}]", 33, "routes[0].sample", '"1" is out of range: 2 to 1000000'),
+        ("routes: [{sinks: [out], throttle: 100}]", 35, "routes[0].throttle", '"100" needs its unit; write 100/s'),
+        ("routes: [{sinks: [out], throttle: 6/m}]", 35, "routes[0].throttle",
+         '"6/m" is not a pace; write a whole number and /s, for example 100/s'),
+        ("routes: [{sinks: [out], throttle: 0/s}]", 35, "routes[0].throttle",
+         '"0/s" is out of range: 1/s to 10000000/s'),
+        ("routes: [{sinks: [outt]}]", 19, "routes[0].sinks[0]",
+         '"outt" is not the name of a sink; did you mean out?'),
+        ("routes: [{sinks: archive}]", 18, "routes[0].sinks", '"archive" is not the name of a sink; there are out'),
+        ("redact: [{patterns: [mail]}]", 22, "redact[0].patterns[0]",
+         '"mail" is not one of bearer_token, jwt, aws_key, url_password, email, card_number, ip; did you mean email?'),
+        ("redact: [{patterns: []}]", 10, "redact[0]", "has neither patterns nor custom, so it would take out nothing"),
+        ("redact: [{custom: [{name: x, pattern: 'a*'}]}]", 39, "redact[0].custom[0].pattern",
+         '"a*" is found where there is nothing, so it would take out nothing; write + in place of *'),
+        ("redact: [{custom: [{name: X, pattern: a}]}]", 27, "redact[0].custom[0].name",
+         '"X" is not a name for a pattern: up to 40 small letters, digits or _, the first a letter'),
+        ("redact: [{custom: [{name: jwt, pattern: a}]}]", 20, "redact[0].custom[0]",
+         "is named jwt, which is a built-in pattern; choose another name"),
+        ("redact: [{custom: [{name: x, pattern: a}]}, {custom: [{name: x, pattern: b}]}]", 9, "redact",
+         "the value gives the name x to two expressions; choose another one for the second"),
+        ("redact: [{sinks: [outt]}]", 19, "redact[0].sinks[0]", '"outt" is not the name of a sink; did you mean out?'),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_explained_at_its_place(problems_of, setting, column, path, message):
@@ -84,14 +117,12 @@ def test_wrong_setting_is_explained_at_its_place(problems_of, setting, column, p
 @pytest.mark.parametrize(
     ("sink", "path", "message"),
     [
-        ("{type: s4, bucket: b}", "type", '"s4" is not one of s3, directory, stdout'),
-        ("{type: datadog, site: x}", "type",
-         "datadog sinks are not supported by this version yet; it has s3, directory and stdout"),
+        ("{type: s4, bucket: b}", "type", '"s4" is not one of s3, directory, stdout, datadog'),
         ("{type: sentry, dsn: x}", "type",
-         "sentry sinks are not supported by this version yet; it has s3, directory and stdout"),
-        ("{bucket: b}", "type", "is required, but missing; write one of s3, directory, stdout"),
-        ("", "type", "is required, but missing; write one of s3, directory, stdout"),
-        ("text", "", "a mapping with a type (s3, directory, stdout) belongs here, not a text"),
+         "sentry sinks are not supported by this version yet; it has s3, directory, stdout and datadog"),
+        ("{bucket: b}", "type", "is required, but missing; write one of s3, directory, stdout, datadog"),
+        ("", "type", "is required, but missing; write one of s3, directory, stdout, datadog"),
+        ("text", "", "a mapping with a type (s3, directory, stdout, datadog) belongs here, not a text"),
         ("{type: s3}", "bucket", "is required, but missing (Name of the bucket)"),
         ("{type: s3, buckte: b}", "buckte", "unknown key; did you mean bucket?"),
         ("{type: s3, bucket: s3://b/c}", "bucket",
@@ -261,8 +292,8 @@ def test_load_raises_all_problems_with_their_places(tmp_path):
         load(file, {})
     assert str(caught.value).splitlines() == [
         f'{file}:7:14: log.level: "loud" is not one of debug, info, warning, error',
-        f"{file}:8:1: nonsense: unknown key; accepted here: ignite, apps, collect, buffer, sinks, telemetry, "
-        "shutdown, log",
+        f"{file}:8:1: nonsense: unknown key; accepted here: ignite, apps, collect, buffer, sinks, routes, read, "
+        "redact, telemetry, shutdown, log",
     ]
     assert all(isinstance(problem, Problem) for problem in caught.value.problems)
 

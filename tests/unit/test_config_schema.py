@@ -154,7 +154,7 @@ GOOD = {
         {"collect": {"poll_interval": "${X}", "logs": "${Y:-true}"}},
         {"routes": [{"sinks": "out", "match": {"app": "a-*", "level": "warn", "not": {"line": "x"}}}]},
         {"routes": [{"sinks": ["out"], "match": None, "sample": 10, "throttle": "100/s", "continue": True}]},
-        {"redact": [{"patterns": ["ip"], "custom": [{"name": "x", "pattern": "${X}"}]}, None]},
+        {"redact": [{"patterns": ["ip"], "custom": [{"name": "x", "pattern": "${X}"}]}]},
         {"buffer": {"max_size": "${file:/x}MiB"}},
         {"telemetry": {"listen": None}},
         {"sinks": {"a": {"type": "directory", "path": "x", "batch": None}}},
