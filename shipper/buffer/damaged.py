@@ -61,15 +61,14 @@ class DamagedFile:
                 stop = number + _PROBES
             number += 1
 
-    def columns(self, table: str) -> set[str]:
-        """The columns that the table has in this file; none if it is of a version before the table."""
-        return {name for (name,) in self.get(f"SELECT name FROM pragma_table_info('{table}')")}  # noqa: S608 - our own name
-
     @property
-    def version(self) -> str:
-        """The version of the file's format, "" if it cannot be read."""
-        rows = self.get("SELECT value FROM meta WHERE key = 'version'")
-        return str(rows[0][0]) if rows else ""
+    def is_of_version_1(self) -> bool:
+        """Whether there is neither progress within batches nor carried state nor letters, only what looks like it.
+
+        Its first page may be another file's (see `opened`), so the list of tables alone does not tell.
+        """
+        named = self.get("SELECT value FROM meta WHERE key = 'version'") == [("1",)]
+        return named or not self.get("SELECT 1 FROM pragma_table_info('batches') WHERE name = 'plan'")
 
     def sequences(self, *tables: str) -> list[tuple[str, int]]:
         """The last number that each of these tables has given to a row, as far as it can be read."""

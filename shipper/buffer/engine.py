@@ -221,7 +221,8 @@ class Engine:
                 saved = nothing_saved(target, int(now * 1000))
             else:
                 with opened(self._files.main, self._quota, first_page) as source:
-                    saved = salvage(source, target, self._setup.sinks, int(now * 1000))
+                    setup = self._setup
+                    saved = salvage(source, target, setup.sinks, setup.route, int(now * 1000))
             target.checkpoint()
         aside = self._files.succeed(now)
         self.recovered = _recovery(aside, damage, saved)

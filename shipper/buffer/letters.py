@@ -137,9 +137,8 @@ def _losses(ledger: Ledger, rows: Iterable[LetterRow]) -> tuple[list[Loss], list
         bits = slot.bit if slot is not None else 0
         losses.append(Loss(row.partition, bits, 1, row.timestamp_ms, row.timestamp_ms))
     worth_a_gap = [loss for loss in losses if loss.partition.kind is not Kind.GAPS]
-    everyone = sum(slot.bit for slot in ledger.slots)
     gaps = ledger.gaps(worth_a_gap, GapReason.REJECTED, _FORGOTTEN)
-    return losses, [(gap, bits or everyone) for gap, bits in gaps]
+    return losses, [(gap, bits or ledger.router.all_bits) for gap, bits in gaps]
 
 
 def _say_forgotten(

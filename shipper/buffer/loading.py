@@ -44,7 +44,8 @@ def load(database: Database, setup: Setup) -> Ledger:
     """The books of an open file, for the configured sinks."""
     notes = Notes()
     stored = _stored_sinks(database)
-    removed = [name for name in stored if name not in setup.sinks]
+    held = (stored_text(sink) for (sink,) in database.rows("SELECT DISTINCT sink FROM carried"))
+    removed = [name for name in dict.fromkeys([*stored, *held]) if name not in setup.sinks]
     if removed:
         old = Slots(Slot(number, name, None, start) for name, (number, start) in stored.items())
         remove_sinks(_read(database, setup, old, notes), removed)
@@ -147,8 +148,8 @@ def _sealed(index: Index, slot: Slot, values: Row) -> Sealed:
             first_ms=first_ms,
             last_ms=last_ms,
             attempts=tries,
-            done=done,
-            plan=plan,
+            done=int(done),
+            plan=str(plan),
         )
     except (KeyError, ValueError) as error:
         raise Damaged(f"batch {number} cannot be read: {error}") from error
@@ -175,7 +176,7 @@ def _record_losses(ledger: Ledger) -> None:
     if not rows:
         return
     now_ms = ledger.now_ms()
-    everyone = sum(slot.bit for slot in ledger.slots)
+    everyone = ledger.router.all_bits
     gaps = []
     for organization, app, kind, from_ms, to_ms, reason, lost, detail in rows:
         whose = App(stored_text(organization), stored_text(app))

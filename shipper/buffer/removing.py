@@ -25,7 +25,7 @@ log = logging.getLogger("shipper.buffer")
 
 def remove_sinks(ledger: Ledger, names: Sequence[str]) -> None:
     """Forget sinks, and write down as losses what no remaining sink got or will get."""
-    gone = [ledger.slots.named(name) for name in names]
+    gone = [slot for slot in ledger.slots if slot.name in names]
     bits = sum(slot.bit for slot in gone)
     detail = f"undelivered when sinks were removed from the configuration: {', '.join(sorted(names))}"
     undelivered = _remove_held(ledger, frozenset(names), bits, detail)

@@ -22,6 +22,11 @@ class Router:
         self._route = route
         self._known: dict[Partition, int] = {}
 
+    @property
+    def all_bits(self) -> int:
+        """The bits of every sink."""
+        return sum(slot.bit for slot in self._slots)
+
     def bits(self, partition: Partition) -> int:
         """The bits of the sinks that get the partition's records; 0 if no sink does."""
         takers = self._slots.takers(partition.kind)

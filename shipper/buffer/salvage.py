@@ -11,6 +11,7 @@ is of the app "" of the organization "", which no real one can be.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,14 +21,16 @@ from shipper.buffer.database import Damaged, Database, stored_text
 from shipper.buffer.losses import Loss, gaps_of
 from shipper.buffer.quota import Need
 from shipper.buffer.removing import loss_values
+from shipper.buffer.routing import Router
 from shipper.buffer.salvage_frames import FrameSalvage
+from shipper.buffer.salvage_rows import RowSalvage
 from shipper.buffer.schema import BATCH_COLUMNS, INSERT_BATCH, INSERT_LOSS, SET_PROGRESS, text_bytes
 from shipper.buffer.slots import assign
-from shipper.buffer.values import Sinks
+from shipper.buffer.values import Route, Sinks
 from shipper.model import CursorWrite, Gap, GapReason, Kind, Partition
 
 _UNKNOWN: Final = Partition(Kind.LOGS, "", "", 0)
-_NUMBERED: Final = ("frames", "partitions", "batches")
+_NUMBERED: Final = ("frames", "partitions", "batches", "carried", "letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Saved:
     complete: bool = True
 
 
-def salvage(source: DamagedFile, target: Database, sinks: Sinks, now_ms: int) -> Saved:
+def salvage(source: DamagedFile, target: Database, sinks: Sinks, route: Route | None, now_ms: int) -> Saved:
     """Fill the empty target. Raises BufferUnavailable if the disk refuses; then the target is of no use."""
     cursors = _save_cursors(source, target)
     stored = _stored_sinks(source)
@@ -56,18 +59,22 @@ def salvage(source: DamagedFile, target: Database, sinks: Sinks, now_ms: int) ->
             "INSERT INTO sinks (slot, name, from_frame) VALUES (?, ?, ?)",
             ((number, text_bytes(name), start) for name, (number, start) in stored.items()),
         )
-    frames = FrameSalvage(source, target, slots, not known, now_ms)
+    frames = FrameSalvage(source, target, Router(slots, route), not known, now_ms)
     frames.run()
     if known:
         _save_sealing(source, target, frames.written)
+    rows = RowSalvage(source, target)
+    rows.run()
     _save_sequences(source, target)
-    _record_losses(target, frames, now_ms)
+    losses = [*frames.losses, *rows.losses]
+    complete = frames.complete and rows.complete
+    _record_losses(target, losses, None if complete else frames.partitions.values(), now_ms)
     return Saved(
         cursors=cursors,
         frames=frames.frames,
         records=frames.records,
-        lost_records=sum(loss.records or 0 for loss in frames.losses),
-        complete=frames.complete,
+        lost_records=sum(loss.records or 0 for loss in losses),
+        complete=complete,
     )
 
 
@@ -118,7 +125,8 @@ def _save_sealing(source: DamagedFile, target: Database, partitions: set[int]) -
         for row in source.each("progress", "slot, partition_id, sealed_through", 2)
         if row[1] in partitions
     ]
-    batches = [row for row in source.each("batches", BATCH_COLUMNS) if row[2] in partitions]
+    columns = BATCH_COLUMNS.replace("done, plan", "0, ''") if source.is_of_version_1 else BATCH_COLUMNS
+    batches = [row for row in source.each("batches", columns) if row[2] in partitions]
     if source.torn & {"progress", "batches"}:
         return  # half of it would pass sealed frames off as acknowledged
     pages = len(progress) // 64 + len(batches) // 8 + 64
@@ -139,11 +147,14 @@ def _save_sequences(source: DamagedFile, target: Database) -> None:
             target.run("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = ?", (seq, name))
 
 
-def _record_losses(target: Database, frames: FrameSalvage, now_ms: int) -> None:
+def _record_losses(
+    target: Database, losses: Sequence[Loss], known: Iterable[Partition] | None, now_ms: int
+) -> None:
+    """`known` are all partitions where more may be missing than `losses` say."""
     reason = GapReason.BUFFER_CORRUPT
-    gaps = gaps_of(frames.losses, reason, now_ms, "the buffer file was damaged")
-    if not frames.complete:
-        suspects = [one for one in frames.partitions.values() if one.kind is not Kind.GAPS]
+    gaps = gaps_of(losses, reason, now_ms, "the buffer file was damaged")
+    if known is not None:
+        suspects = [one for one in known if one.kind is not Kind.GAPS]
         unknown = [Loss(one, 0, None, 0, now_ms) for one in suspects or [_UNKNOWN]]
         gaps += gaps_of(unknown, reason, now_ms, "the buffer file was damaged, more may be missing")
     _write_losses(target, gaps)

@@ -12,6 +12,7 @@ from shipper.buffer.losses import Loss
 from shipper.buffer.quota import pages_for
 from shipper.buffer.reading import checked
 from shipper.buffer.rebuilding import rebuilt
+from shipper.buffer.routing import Router
 from shipper.buffer.schema import (
     FRAME_COLUMNS,
     PARTITION_COLUMNS,
@@ -19,14 +20,13 @@ from shipper.buffer.schema import (
     PIECES_PER_FRAME,
     pieces_of,
 )
-from shipper.buffer.slots import Slots
 from shipper.buffer.writing import Plan, frame_row, partition_row, stage, write_rows
 from shipper.model import Partition
 
 
 @dataclass(slots=True)
 class FrameSalvage:
-    """`run` it once. `slots` are the sinks; `reroute`: what frames were for is not known, so sinks get them all.
+    """`run` it once. `reroute`: what frames were for is not known, so sinks get what they would get now.
 
     Afterwards `losses` are the frames that are known to be lost, `complete` is False if there may be others,
     `partitions` are all that were found, and `written` the numbers of those that have frames in the target.
@@ -34,7 +34,7 @@ class FrameSalvage:
 
     source: DamagedFile
     target: Database
-    slots: Slots
+    router: Router
     reroute: bool
     now_ms: int
     frames: int = 0
@@ -107,7 +107,7 @@ class FrameSalvage:
             self.losses.append(Loss(partition, 0, row.records, row.first_ms, row.last_ms))
             return
         if self.reroute:
-            row = replace(row, sinks=self.slots.takers(partition.kind))
+            row = replace(row, sinks=self._takers(partition))
         self._add(row, data)
 
     def _by_bytes(self, frame_id: int) -> None:
@@ -122,7 +122,11 @@ class FrameSalvage:
             return
         row, partition = found
         number = self._number(partition)
-        self._add(replace(row, partition_id=number, sinks=self.slots.takers(partition.kind)), data)
+        self._add(replace(row, partition_id=number, sinks=self._takers(partition)), data)
+
+    def _takers(self, partition: Partition) -> int:
+        """The sinks that get it; all, where that is none: it was some sink's when it was committed."""
+        return self.router.bits(partition) or self.router.all_bits
 
     def _number(self, partition: Partition) -> int:
         if not self._numbers:
