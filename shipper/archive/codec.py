@@ -60,20 +60,25 @@ def decompress(codec: Codec, data: bytes, *, max_size: int | None = None) -> byt
     Raises ArchiveDamaged for bytes that are not whole frames of this codec, and for more than `max_size`
     bytes of content; a bomb is noticed before much more than `max_size` has been unpacked.
     """
-    if codec is Codec.NONE:
-        _check_size(len(data), max_size)
-        return bytes(data)
-    unpack = _unpack_zstd if codec is Codec.ZSTD else _unpack_gzip
-    pieces: list[bytes] = []
+    found: list[bytes] = []
     size = 0
+    for piece in pieces(codec, data, max_size=max_size):
+        size += len(piece)
+        _check_size(size, max_size)
+        found.append(piece)
+    return b"".join(found)
+
+
+def pieces(codec: Codec, data: bytes, *, max_size: int | None = None) -> Iterator[bytes]:
+    """The content of all frames in `data`, end to end, piece by piece as it is asked for; see `decompress`."""
+    if codec is Codec.NONE:
+        yield bytes(data)
+        return
+    unpack = _unpack_zstd if codec is Codec.ZSTD else _unpack_gzip
     try:
-        for piece in unpack(data, max_size):
-            size += len(piece)
-            _check_size(size, max_size)
-            pieces.append(piece)
+        yield from unpack(data, max_size)
     except (zlib.error, zstandard.ZstdError) as error:
         raise ArchiveDamaged(f"not {codec.value} data: {error}") from error
-    return b"".join(pieces)
 
 
 def recode(frame_data: bytes, source: Codec, target: Codec) -> bytes:

@@ -115,6 +115,10 @@ class Backlog:
         if partition in self._open:
             heapq.heappush(self._heap, (self._open[partition].due_at, next(self._order), partition))
 
+    def has(self, partition: Partition) -> bool:
+        """Whether anything of the partition waits, as far as is known, or is under way."""
+        return partition in self._lanes or partition in self._open
+
     def candidates(self) -> Iterator[Sealed]:
         """The first batch of each partition that may be sent; partitions in the order of their first sealing."""
         for lane in self._lanes.values():

@@ -1,4 +1,4 @@
-"""What a worker does next, decided from what is known: send a batch, seal one, wait, or stop."""
+"""What a worker does next, decided from what is known: send a batch, seal one, let one out, wait, or stop."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """Make a batch of what the pipeline holds of this partition, then choose again."""
+
+    partition: Partition
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do until something happens, or until the loop's clock shows `until`."""
 
@@ -39,7 +46,7 @@ class Finished:
     """Drained: there is nothing left to try."""
 
 
-Step = Send | Seal | Wait | Finished
+Step = Send | Seal | Release | Wait | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Situation:
     """Everything besides the backlog that matters for the next step.
 
     `probing`: an attempt is in flight that began after the breaker's last change. Older ones may hang for long, and
-    what they say is old news.
+    what they say is old news. `held`: what the pipeline holds that is to be let out first, and when.
     """
 
     now: float
@@ -57,6 +64,7 @@ class Situation:
     probing: bool = False
     draining: bool = False
     gave_up: bool = False
+    held: tuple[float, Partition] | None = None
 
 
 def choose(backlog: Backlog, at: Situation) -> Step:
@@ -81,7 +89,10 @@ def _next(backlog: Backlog, at: Situation) -> Step:
     due = backlog.due()
     if due is not None and due[0] <= at.now:
         return Seal(due[1])
-    times = [time for time in (retry_at, due[0] if due else None) if time is not None]
+    if at.held is not None and at.held[0] <= at.now:
+        return Release(at.held[1])
+    times = [one[0] for one in (due, at.held) if one is not None]
+    times += [] if retry_at is None else [retry_at]
     if at.draining and not times and not at.in_flight:
         return Finished()
     return Wait(min(times, default=None))
@@ -99,9 +110,12 @@ def _probe(backlog: Backlog, at: Situation) -> Step:
     probe = min(backlog.candidates(), key=lambda sealed: sealed.failures, default=None)
     if probe is not None:
         return Send(probe)
-    if at.draining and due is None:
+    if at.held is not None and at.held[0] <= at.now:
+        return Release(at.held[1])
+    times = [one[0] for one in (due, at.held) if one is not None]
+    if at.draining and not times:
         return Wait() if at.in_flight else Finished()
-    return Wait(due[0] if due else None)
+    return Wait(min(times, default=None))
 
 
 def wants_fresh(backlog: Backlog, at: Situation) -> bool:
@@ -112,5 +126,6 @@ def wants_fresh(backlog: Backlog, at: Situation) -> bool:
     if fewest is None:
         return True
     few = backlog.sealed_count < max(2, at.concurrency)
-    enough = 1 if at.draining else FRESH_PROBE_AFTER  # a drain has one attempt to spend
-    return few and at.breaker.state is State.FAILING and fewest >= enough
+    # A drain has one attempt to spend, and what is parked is tried so rarely that each probe counts.
+    enough = 1 if at.draining or at.breaker.state is State.PARKED else FRESH_PROBE_AFTER
+    return few and fewest >= enough

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from shipper.deliver.backlog import Sealed
 from shipper.deliver.breaker import Breaker, News, State, news
+from shipper.deliver.held import HELD
+from shipper.deliver.parcels import Settled
 from shipper.deliver.port import Stats
 from shipper.meter import Meter
-from shipper.model import Batch
-from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry
+from shipper.model import Batch, DeadLetter, Kind
+from shipper.sinks.port import Answer, Delivered, Malformed, Outcome, Parked, Rejected, Retry, TooLarge
+from shipper.transform.port import Ending
 
 log = logging.getLogger("shipper.deliver")
 
-_OUTCOMES: Final[dict[type[Outcome], str]] = {
+_OUTCOMES: Final[dict[type[Outcome | Answer], str]] = {
     Delivered: "delivered",
     Retry: "retry",
     Rejected: "rejected",
     Parked: "parked",
+    TooLarge: "too_large",
+    Malformed: "malformed",
 }
 _AHEAD_S: Final = 3600.0
 _LONGEST_S: Final = 30 * 86_400.0
@@ -31,19 +37,53 @@ class Report:
         self._sink = sink
         self._meter = meter
 
-    def attempted(self, outcome: Outcome, seconds: float) -> None:
-        """An attempt ended."""
+    def attempted(self, outcome: Outcome | Answer, seconds: float) -> None:
+        """An attempt to send a batch or a parcel ended."""
         self._meter.count("sink_requests_total", 1, self._sink, _OUTCOMES[type(outcome)])
         self._meter.observe("sink_request_seconds", seconds, self._sink)
 
-    def delivered(self, batch: Batch, now_ms: float) -> None:
-        """A batch was acknowledged."""
-        self._meter.count("records_delivered_total", batch.records, self._sink, batch.partition.kind.value)
+    def delivered(self, batch: Batch, records: int, ending: Ending | None, now_ms: float) -> None:
+        """A batch was acknowledged. `records` are those that are not counted yet."""
+        self._meter.count("records_delivered_total", records, self._sink, batch.partition.kind.value)
+        if ending is not None:
+            self._transformed(ending)
+        if batch.batch_id == HELD:
+            return
         self._meter.count("bytes_delivered_total", batch.size, self._sink)
         for record_ms in (batch.first_ms, batch.last_ms):
             seconds = journey_s(record_ms, now_ms)
             if seconds is not None:
                 self._meter.observe("delivery_seconds", seconds, self._sink)
+
+    def _transformed(self, ending: Ending) -> None:
+        for reason, records in ending.dropped.items():
+            self._meter.count("records_dropped_total", records, self._sink, reason)
+        for pattern, times in ending.redacted.items():
+            self._meter.count("redactions_total", times, self._sink, pattern)
+
+    def settled(self, kind: Kind, settled: Settled) -> None:
+        """Records of a batch are done with."""
+        if settled.records:
+            self._meter.count("records_delivered_total", settled.records, self._sink, kind.value)
+        for reason, records in settled.dropped.items():
+            self._meter.count("records_dropped_total", records, self._sink, reason)
+        for how, records in settled.altered.items():
+            self._meter.count("records_altered_total", records, self._sink, how)
+
+    def buried(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+        """Records were refused for good. The buffer has them as dead letters and has counted them."""
+        log.warning(
+            "the sink refused records for good; they are kept as dead letters: shipper deadletter list",
+            extra={**self._about(batch, letters[0].reason), "records": len(letters)},
+        )
+
+    def doubtful(self, batch: Batch, reason: str, wait_s: float) -> None:
+        """Every record of a batch that was tried is refused; perhaps every other would be."""
+        log.warning(
+            "the sink refuses every record of a batch that was tried; others go first, and it is tried again in %d s",
+            wait_s,
+            extra=self._about(batch, reason),
+        )
 
     def rejected(self, batch: Batch, reason: str) -> None:
         """A batch was refused for good. The buffer has recorded the gap and counted the loss."""
@@ -60,7 +100,7 @@ class Report:
             extra={**self._about(sealed.batch, reason), "attempt": sealed.failures},
         )
 
-    def stepped(self, before: Breaker, after: Breaker, batch: Batch, reason: str, now: float) -> None:
+    def stepped(self, before: Breaker, after: Breaker, batch: Batch | None, reason: str, now: float) -> None:
         """The sink's health may have changed."""
         if before.state is not after.state:
             self.state(after.state)
@@ -95,7 +135,9 @@ class Report:
         age_s = 0.0 if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000)
         self._meter.level("sink_oldest_unacked_seconds", age_s, self._sink)
 
-    def _about(self, batch: Batch, reason: str) -> dict[str, object]:
+    def _about(self, batch: Batch | None, reason: str) -> dict[str, object]:
+        if batch is None:
+            return {"sink": self._sink, "error": reason}
         app = f"{batch.partition.organization}/{batch.partition.app}"
         return {
             "sink": self._sink,

@@ -7,28 +7,34 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from shipper.deliver.attempt import attempt
 from shipper.deliver.backlog import Backlog, BatchPolicy, Sealed
 from shipper.deliver.breaker import Breaker, Pace, State
-from shipper.deliver.choice import Finished, Seal, Send, Situation, Step, Wait, choose, wants_fresh
+from shipper.deliver.bytes_courier import BytesCourier
+from shipper.deliver.carrying import Carrying
+from shipper.deliver.choice import Finished, Release, Seal, Send, Situation, Step, Wait, choose, wants_fresh
+from shipper.deliver.courier import Courier, Delivery, Doubtful, Interrupted, Load
+from shipper.deliver.held import HELD
 from shipper.deliver.patience import Patience
 from shipper.deliver.port import Outbox
+from shipper.deliver.record_courier import Pacing, RecordCourier
 from shipper.deliver.report import Report
 from shipper.deliver.retry import Draw
 from shipper.meter import Meter
-from shipper.model import Partition
+from shipper.model import Batch, Partition
+from shipper.sinks import AnySink, takes_records
 from shipper.sinks.budget import ByteBudget
-from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry, Sink
+from shipper.sinks.port import Delivered, Parked, Rejected, Retry
+from shipper.transform.port import Pipeline
 
 log = logging.getLogger("shipper.deliver")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`attempt_s`: the last resort against a sink that hangs; every sink has shorter ones of its own.
+    """`attempt_s`: the last resort against a request that hangs; every sink has shorter ones of its own.
     `memory`: bytes of frames that a worker holds at once; a larger batch is held alone.
     `refresh_s`: how often at most the view of the buffer is renewed. `stuck_after`: failures of one batch among others
     that pass, before it is told. `grace_s`: how long a sink that ignores cancellation holds up a drain.
@@ -48,17 +54,20 @@ class Worker:
 
     - Batches of one partition are sent in the order of sealing, one at a time; up to `sink.concurrency` at once.
     - Whatever the sink does, no other worker waits, and a batch leaves the buffer only when the sink said Delivered
-      (acknowledged) or Rejected (recorded as a gap). Else it is sent again: the same bytes under the same name.
+      (acknowledged) or Rejected (recorded as a gap). Else it is sent again: the same bytes under the same name to a
+      sink of bytes, the records that are not settled to one of records.
+    - What the pipeline holds back of a partition is let out when nothing more of it has come for a while.
     - Cancellation is safe at every await: what was not acknowledged is sent again by the next run.
     """
 
     def __init__(
         self,
-        sink: Sink,
+        sink: AnySink,
         outbox: Outbox,
         policy: BatchPolicy,
         meter: Meter,
         *,
+        pipeline: Pipeline | None = None,
         clock: Callable[[], float] = time.time,
         draw: Draw = random.random,
         limits: Limits | None = None,
@@ -73,7 +82,10 @@ class Worker:
         self._patience = Patience(sink.name, self._limits.pace.backoff, draw)
         self._backlog = Backlog(policy)
         self._breaker = Breaker(self._limits.pace)
-        self._attempts: dict[int, float] = {}  # batch_id -> when its attempt began
+        self._courier = self._courier_of(sink, pipeline)
+        used = pipeline if pipeline is not None and (takes_records(sink) or pipeline.rewrites) else None
+        self._carrying = Carrying(sink.name, used, outbox, self._patience, self._now_ms)
+        self._attempts: dict[Partition, float] = {}  # when each one's attempt began
         self._arrived = outbox.subscribe(sink.name)
         self._memory = ByteBudget(self._limits.memory)
         self._wake = asyncio.Event()
@@ -127,18 +139,39 @@ class Worker:
             )
         return self._outbox.stats().backlog_records.get(self.sink.name, 0)
 
+    def _courier_of(self, sink: AnySink, pipeline: Pipeline | None) -> Courier:
+        if not takes_records(sink):
+            rewriting = pipeline if pipeline is not None and pipeline.rewrites else None
+            return BytesCourier(sink, self._report, deadline_s=self._limits.attempt_s, pipeline=rewriting)
+        if pipeline is None:
+            raise ValueError(f"the sink {sink.name} takes records: it needs a pipeline that makes them")
+        return RecordCourier(
+            sink,
+            pipeline,
+            self._outbox,
+            self._report,
+            self._patience,
+            now_ms=self._now_ms,
+            draw=self._draw,
+            pacing=Pacing(deadline_s=self._limits.attempt_s),
+        )
+
     async def _work(self) -> None:
         name = self.sink.name
+        await self._carrying.load()
         async with asyncio.TaskGroup() as group:
             background = (
                 group.create_task(self._listen(), name=f"deliver {name}: arrivals"),
                 group.create_task(self._show_levels(), name=f"deliver {name}: levels"),
+                group.create_task(self._carrying.tidy(self._backlog.has), name=f"deliver {name}: tidying"),
             )
             while not isinstance(step := await self._next_step(), Finished):
                 if isinstance(step, Send):
                     self._start(group, step.sealed)
                 elif isinstance(step, Seal):
                     await self._seal(step.partition)
+                elif isinstance(step, Release):
+                    self._backlog.took(self._carrying.held.batch(step.partition))
                 else:
                     await self._sleep(step.until)
             for task in background:
@@ -153,12 +186,21 @@ class Worker:
         if self._wants_refresh():
             await self._load_open()
         step = choose(self._backlog, self._situation())
-        if isinstance(step, Finished) and not self._gave_up and self._arrived.is_set():
-            await self._load_open()  # a commit while draining: a rejected batch leaves a gap, for example
+        if not self._gave_up and (self._arrived.is_set() or self._stale) and self._needs_fresh(step):
+            await self._load_open()
             step = choose(self._backlog, self._situation())
         return step
 
+    def _needs_fresh(self, step: Step) -> bool:
+        """What a commit has brought may speak against it: lines that belong to what is held; the gap of a batch that
+        was rejected while draining.
+        """
+        return isinstance(step, Finished | Release)
+
     def _situation(self) -> Situation:
+        held = self._carrying.held.due(self._backlog.has)
+        if held is not None and self._drain_until is not None and held[0] > self._drain_until:
+            held = None  # it stays in the buffer: more of it may come after the restart
         return Situation(
             now=self._now(),
             breaker=self._breaker,
@@ -167,6 +209,7 @@ class Worker:
             probing=any(began >= self._breaker.changed_at for began in self._attempts.values()),
             draining=self._drain_until is not None,
             gave_up=self._gave_up,
+            held=held,
         )
 
     def _wants_refresh(self) -> bool:
@@ -213,35 +256,41 @@ class Worker:
 
     def _start(self, group: asyncio.TaskGroup, sealed: Sealed) -> None:
         sealed.in_flight = True
-        self._attempts[sealed.batch.batch_id] = self._now()
+        self._attempts[sealed.batch.partition] = self._now()
         group.create_task(self._deliver(sealed), name=f"deliver {self.sink.name}: {sealed.batch.name}")
 
     async def _deliver(self, sealed: Sealed) -> None:
         batch = sealed.batch
+        held = batch.batch_id == HELD
         try:
             async with self._memory.hold(batch.size):
-                frames = await self._patience.insist("read a batch", lambda: self._outbox.read(batch))
+                frames: Sequence[bytes] | None = ()
+                if not held:
+                    frames = await self._patience.insist("read a batch", lambda: self._outbox.read(batch))
                 if frames is None:
                     self._reload = True
                     return
-                began = self._attempts[batch.batch_id] = self._now()
-                outcome = await attempt(self.sink, batch, frames, deadline_s=self._limits.attempt_s)
+                self._attempts[batch.partition] = self._now()
+                state = self._carrying.held.state(batch.partition)
+                delivery = await self._courier.deliver(Load(batch, frames, state, held), self)
                 del frames
-            self._report.attempted(outcome, self._now() - began)
-            await self._settle(sealed, outcome, began)
+            await self._settle(sealed, delivery)
         finally:
             sealed.in_flight = False
-            del self._attempts[batch.batch_id]
+            del self._attempts[batch.partition]
             self._wake.set()
 
-    async def _settle(self, sealed: Sealed, outcome: Outcome, began: float) -> None:
-        batch = sealed.batch
-        match outcome:
+    async def _settle(self, sealed: Sealed, delivery: Delivery) -> None:
+        batch = sealed.batch = delivery.batch
+        began = delivery.began
+        if delivery.moved:
+            sealed.failures = sealed.stuck = 0
+        match delivery.outcome:
             case Delivered():
-                self._step(self._breaker.delivered(began, self._now()), sealed, "")
-                await self._patience.insist("acknowledge a batch", lambda: self._outbox.acknowledge(batch))
+                self._step(self._breaker.delivered(began, self._now()), batch, "")
+                await self._carrying.settle(batch, delivery.ending)
                 self._backlog.settled(sealed)
-                self._report.delivered(batch, self._now_ms())
+                self._report.delivered(batch, delivery.records, delivery.ending, self._now_ms())
             case Rejected(reason):
                 await self._patience.insist("reject a batch", lambda: self._outbox.reject(batch, reason))
                 self._backlog.settled(sealed)
@@ -256,6 +305,40 @@ class Worker:
                     self._failed_with_sink(sealed, began, after, reason)
             case Parked(reason):
                 self._failed_with_sink(sealed, began, self._breaker.parked(began, self._now()), reason)
+            case Doubtful(reason):
+                self._doubt(sealed, began, reason)
+            case Interrupted():
+                pass
+
+    # ---- what couriers ask and tell ----
+
+    def width(self, began: float) -> int:
+        """A sink that fails gets one parcel at a time, from an attempt that began since."""
+        if self._breaker.healthy:
+            return self.sink.concurrency
+        return 1 if began >= self._breaker.changed_at else 0
+
+    def accepted(self, began: float) -> None:
+        """A sink that takes a parcel is well."""
+        was_healthy = self._breaker.healthy
+        self._step(self._breaker.delivered(began, self._now()), None, "")
+        if not was_healthy and self._breaker.healthy:
+            self._wake.set()
+
+    # ---- failures ----
+
+    def _doubt(self, sealed: Sealed, began: float, reason: str) -> None:
+        """While the sink is well, others are tried before the batch is again; else this is one more failure."""
+        if not self._breaker.healthy:
+            after = self._breaker.failed(began, self._now(), self._draw)
+            self._failed_with_sink(sealed, began, after, reason)
+            return
+        wait_s = self._limits.pace.parked_s
+        sealed.failures += 1
+        sealed.failed_at = self._now()
+        sealed.not_before = sealed.failed_at + wait_s
+        sealed.given_up = self._drain_until is not None and sealed.not_before >= self._drain_until
+        self._report.doubtful(sealed.batch, reason, wait_s)
 
     def _is_stuck(self, sealed: Sealed, after: Breaker, after_s: float | None) -> bool:
         """Whether a failure is the batch's own: others were delivered since it failed before, or since it began."""
@@ -278,13 +361,13 @@ class Worker:
         """The sink backs off. While draining, a wait beyond the deadline is the end."""
         sealed.failures += 1
         sealed.failed_at = self._now()
-        self._step(after, sealed, reason)
+        self._step(after, sealed.batch, reason)
         if self._drain_until is not None and not after.healthy:
             self._gave_up = self._gave_up or after.state is State.PARKED or after.gate >= self._drain_until
 
-    def _step(self, after: Breaker, sealed: Sealed, reason: str) -> None:
+    def _step(self, after: Breaker, batch: Batch | None, reason: str) -> None:
         before, self._breaker = self._breaker, after
-        self._report.stepped(before, after, sealed.batch, reason, self._now())
+        self._report.stepped(before, after, batch, reason, self._now())
 
     async def _listen(self) -> None:
         """Commits come several times a second; a fresh view is wanted less often."""

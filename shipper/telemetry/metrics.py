@@ -168,18 +168,33 @@ SERIES: Final[tuple[Series, ...]] = (
     _counter(
         "records_dropped_total",
         "records",
-        "Records that a sink will never get; a gap says so too.",
+        "Records that a sink will never get. Of a loss (buffer_full, buffer_corrupt, rejected, sink_removed) a gap "
+        "says so too; the rest is left out as routes or the sink's limits want it (docs/sinks.md has the reasons).",
         SINK,
         LOSS_REASON,
     ),
     _counter(
+        "records_altered_total",
+        "records",
+        "Records that a sink gets other than they came, by what was done to them: cut, restamped and so on.",
+        SINK,
+        Label("how", ("cut", "restamped")),
+    ),
+    _counter(
+        "redactions_total",
+        "redactions",
+        "Texts that were taken out of records on their way to a sink, by the pattern that found them, built in or own.",
+        SINK,
+        Label("pattern", ("bearer_token", "jwt", "aws_key", "url_password", "email", "card_number", "ip")),
+    ),
+    _counter(
         "sink_requests_total",
         "requests",
-        "Attempts to deliver a batch, by what the sink answered.",
+        "Attempts to deliver a batch, or a parcel of one to a sink of records, by what the sink answered.",
         SINK,
-        Label("outcome", ("delivered", "retry", "rejected", "parked")),
+        Label("outcome", ("delivered", "retry", "rejected", "parked", "too_large", "malformed")),
     ),
-    _seconds("sink_request_seconds", "Duration of an attempt to deliver a batch.", _CALL, SINK),
+    _seconds("sink_request_seconds", "Duration of an attempt to deliver a batch or a parcel.", _CALL, SINK),
     _gauge(
         "sink_state",
         "",

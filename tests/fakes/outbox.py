@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shipper.errors import BufferUnavailable
-from shipper.model import Batch, Codec, Frame, Kind, Partition
+from shipper.model import Batch, Carried, Codec, DeadLetter, Frame, Kind, Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class FakeOutbox:
     calls: list[str] = field(default_factory=list)
     rejected: list[tuple[Batch, str]] = field(default_factory=list)
     acknowledged: list[Batch] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    states: dict[tuple[str, Partition], Carried] = field(default_factory=dict)
     _rows: dict[int, _Row] = field(default_factory=dict)
     _members: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _batches: dict[int, Batch] = field(default_factory=dict)
@@ -70,6 +72,10 @@ class FakeOutbox:
             for sink in row.unsettled_for:
                 backlog[sink] += row.frame.records
                 oldest[sink] = min(oldest.get(sink, row.committed_ms), row.committed_ms)
+        for (sink, _), carried in self.states.items():
+            backlog[sink] += carried.records
+            if carried.records:
+                oldest[sink] = min(oldest.get(sink, carried.since_ms), carried.since_ms)
         return FakeStats(backlog, oldest)
 
     async def open_partitions(self, sink: str) -> list[FakeOpenPartition]:
@@ -143,11 +149,13 @@ class FakeOutbox:
         self._forget(batch)
         return None
 
-    async def acknowledge(self, batch: Batch) -> None:
+    async def acknowledge(self, batch: Batch, carried: Carried | None = None) -> None:
         await self._working("acknowledge")
         if batch.batch_id in self._batches:
             self.acknowledged.append(batch)
             self._settle(batch)
+            if carried is not None:
+                self._store(batch.sink, carried)
         await self._worked()
 
     async def reject(self, batch: Batch, reason: str) -> None:
@@ -156,6 +164,33 @@ class FakeOutbox:
             self.rejected.append((batch, reason))
             self._settle(batch)
         await self._worked()
+
+    async def progressed(self, batch: Batch, done: int, plan: str) -> None:
+        await self._working("progressed")
+        if batch.batch_id in self._batches:
+            self._batches[batch.batch_id] = replace(self._batches[batch.batch_id], done=done, plan=plan)
+        await self._worked()
+
+    async def carried(self, sink: str) -> list[Carried]:
+        await self._working("carried")
+        return [carried for (owner, _), carried in self.states.items() if owner == sink]
+
+    async def carry(self, sink: str, carried: Carried) -> None:
+        await self._working("carry")
+        self._store(sink, carried)
+        await self._worked()
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        await self._working("bury")
+        for letter in letters:
+            self.letters.append(replace(letter, letter_id=len(self.letters) + 1))
+        await self._worked()
+
+    def _store(self, sink: str, carried: Carried) -> None:
+        if carried.state:
+            self.states[sink, carried.partition] = carried
+        else:
+            self.states.pop((sink, carried.partition), None)
 
     def give_up(self, batch: Batch) -> None:
         """As a buffer does that is full and told to drop the oldest."""

@@ -1,0 +1,182 @@
+"""The parcels of one batch on their way: which is next, which are settled, and what was refused. Pure decisions.
+
+Parcels are answered in any order. What counts is the longest settled beginning of the batch's entries, because a
+restart goes on there. A refused parcel is replaced by smaller ones in its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from shipper.entry import Entry
+from shipper.sinks.port import Parcel
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """A parcel and its place in the batch. `entries` are those it carries, from the batch's entry `start` on;
+    `settles` counts from the batch's first entry. `refused_at` is the number of acceptances when it was refused.
+    """
+
+    start: int
+    entries: Sequence[Entry]
+    settles: int
+    parcel: Parcel
+    done: bool = False
+    parts: Sequence[Piece] | None = None
+    reason: str = ""
+    refused_at: int | None = None
+
+    def forget(self) -> None:
+        """Keep nothing in memory that is not needed again."""
+        self.entries = ()
+        self.parcel = replace(self.parcel, body=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One entry that will never be taken, and the answer."""
+
+    entry: Entry
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was settled by going on: `records` delivered, entries refused for good, and what the parcels counted."""
+
+    records: int = 0
+    refused: tuple[Refused, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    altered: Mapping[str, int] = field(default_factory=dict)
+
+
+class Parcels:
+    """The parcels of a batch whose first `done` entries were settled before.
+
+    `settled`: how many entries are. `packed`: how many were given out in parcels; packing goes on there. `since`:
+    when the first of them was made (the event loop's seconds).
+    """
+
+    def __init__(self, done: int = 0, since: float = 0.0) -> None:
+        self.since = since
+        self.settled = done
+        self.packed = done
+        self.in_flight = 0
+        self._pieces: deque[Piece] = deque()  # in the order of the entries
+        self._waiting: deque[Piece] = deque()  # in the order of sending: large ones first
+        self._lines: deque[int] = deque()  # records of each entry from `settled` to `packed`
+        self._refused: dict[int, Refused] = {}
+
+    def add(self, base: int, entries: Sequence[Entry], parcel: Parcel) -> None:
+        """The next parcel that was packed of `entries`, of which the first is the batch's entry `base`."""
+        settles = base + parcel.settles
+        self._lines.extend(entry.lines for entry in entries[max(self.packed - base, 0) : parcel.settles])
+        self.packed = max(self.packed, settles)
+        self._pieces.append(self._made(base, entries, parcel, settles))
+
+    def resume(self, acceptances: int) -> None:
+        """Another attempt begins: what was refused and is not to be buried is asked about again, last of all."""
+        pieces: list[Piece] = list(self._pieces)
+        while pieces:
+            piece = pieces.pop(0)
+            pieces[:0] = piece.parts or ()
+            if piece.refused_at is not None and acceptances <= piece.refused_at:
+                piece.refused_at = None
+                self._waiting.append(piece)
+
+    def take(self) -> Piece | None:
+        """The next parcel to send."""
+        if not self._waiting:
+            return None
+        self.in_flight += 1
+        return self._waiting.popleft()
+
+    def give_back(self, piece: Piece) -> None:
+        """It could not be sent, or not now: it is the next one again."""
+        self.in_flight -= 1
+        self._waiting.appendleft(piece)
+
+    def delivered(self, piece: Piece) -> None:
+        """It was accepted."""
+        self.in_flight -= 1
+        piece.done = True
+        piece.forget()
+
+    def refused(self, piece: Piece, reason: str, acceptances: int) -> None:
+        """Its only entry was refused; whether it is buried, is decided in `advance`."""
+        self.in_flight -= 1
+        piece.reason, piece.refused_at = reason, acceptances
+
+    def split(self, piece: Piece, parts: Iterable[tuple[int, Sequence[Entry], Sequence[Parcel]]]) -> None:
+        """It was refused: in its place come the parcels of parts of its entries. Each part is its first entry's place
+        in the piece, the entries, and what they were packed into. Single entries are sent first.
+        """
+        self.in_flight -= 1
+        made = [
+            self._made(
+                piece.start + at, entries, parcel, min(piece.settles, piece.start + at + parcel.settles)
+            )
+            for at, entries, parcels in parts
+            for parcel in parcels
+        ]
+        if not made or any(len(one.entries) >= len(piece.entries) for one in made):
+            raise ValueError("the parts of a parcel were not packed into smaller ones")
+        made[-1].settles = piece.settles
+        piece.parts = made
+        piece.forget()
+
+    def advance(self, acceptances: int, *, bury_all: bool = False) -> Settled:
+        """Go on over what is settled. A refused entry is, where something was accepted after it, or with `bury_all`."""
+        before = self.settled
+        dropped: Counter[str] = Counter()
+        altered: Counter[str] = Counter()
+        while self._pieces:
+            piece = self._pieces[0]
+            if piece.parts is not None:
+                self._pieces.popleft()
+                self._pieces.extendleft(reversed(piece.parts))
+                continue
+            if piece.refused_at is not None and (bury_all or acceptances > piece.refused_at):
+                self._refused.setdefault(piece.start, Refused(piece.entries[0], piece.reason))
+            elif not piece.done:
+                break
+            else:
+                dropped.update(piece.parcel.dropped)
+                altered.update(piece.parcel.altered)
+            self._pieces.popleft()
+            self.settled = max(self.settled, piece.settles)
+        records = sum(self._lines.popleft() for _ in range(self.settled - before)) - sum(dropped.values())
+        gone = [place for place in self._refused if place < self.settled]
+        refused = tuple(self._refused.pop(place) for place in sorted(gone))
+        records -= sum(one.entry.lines for one in refused)
+        return Settled(max(records, 0), refused, dropped, altered)
+
+    @property
+    def unsettled(self) -> int:
+        """How many parcels were made and are not settled, by and large."""
+        return len(self._pieces)
+
+    @property
+    def first_reason(self) -> str:
+        """Why the first of the entries that are not settled was refused."""
+        return self._pieces[0].reason if self._pieces else ""
+
+    @property
+    def weight(self) -> int:
+        """How many entries are kept for parcels that are not done."""
+        return sum(len(piece.entries) for piece in self._waiting)
+
+    def _made(self, base: int, entries: Sequence[Entry], parcel: Parcel, settles: int) -> Piece:
+        carried = entries[parcel.start : parcel.stop]
+        piece = Piece(base + parcel.start, carried, settles, parcel)
+        if parcel.body is None:
+            piece.done = True
+            piece.forget()
+        elif len(carried) == 1 and len(entries) == 1:
+            self._waiting.appendleft(piece)
+        else:
+            self._waiting.append(piece)
+        return piece
