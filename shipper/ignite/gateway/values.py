@@ -71,7 +71,7 @@ class ValueReader:
             return _Events(self.limit)
         if start[:1] in (b"{", b"["):
             return _Objects(self.limit)
-        if start[:1] == b":" or start.split(b":", 1)[0] in _EVENT_FIELDS and b":" in start:
+        if start[:1] == b":" or (b":" in start and start.split(b":", 1)[0] in _EVENT_FIELDS):
             return _Events(self.limit)
         unfinished = len(start) < 6 and any(name.startswith(start) for name in _EVENT_FIELDS)
         if start and not unfinished and not _BOM.startswith(data):
