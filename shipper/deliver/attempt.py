@@ -11,6 +11,7 @@ from shipper.model import Batch
 from shipper.sinks.port import (
     Answer,
     Delivered,
+    Dropped,
     Malformed,
     Outcome,
     Parcel,
@@ -27,7 +28,7 @@ log = logging.getLogger("shipper.deliver")
 T = TypeVar("T")
 
 _OUTCOMES: Final = (Delivered, Retry, Rejected, Parked)
-_ANSWERS: Final = (Delivered, Retry, Parked, TooLarge, Malformed)
+_ANSWERS: Final = (Delivered, Retry, Parked, TooLarge, Malformed, Dropped)
 
 
 async def send_batch(sink: Sink, batch: Batch, frames: Sequence[bytes], *, deadline_s: float) -> Outcome:

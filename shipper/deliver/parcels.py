@@ -105,6 +105,14 @@ class Parcels:
         piece.done = True
         piece.forget()
 
+    def dropped(self, piece: Piece, dropped: Mapping[str, int], altered: Mapping[str, int]) -> None:
+        """It is done with, unsent; what was to be counted for it goes up by these."""
+        parcel = piece.parcel
+        piece.parcel = replace(
+            parcel, dropped=_sum(parcel.dropped, dropped), altered=_sum(parcel.altered, altered)
+        )
+        self.delivered(piece)
+
     def refused(self, piece: Piece, reason: str, acceptances: int) -> None:
         """Its only entry was refused; whether it is buried, is decided in `advance`."""
         self.in_flight -= 1
@@ -180,3 +188,7 @@ class Parcels:
         else:
             self._waiting.append(piece)
         return piece
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    return Counter(one) + Counter(other)

@@ -21,7 +21,7 @@ from shipper.deliver.trip import Packing, Trip
 from shipper.entry import Entry
 from shipper.errors import ArchiveDamaged, BufferError
 from shipper.model import DeadLetter
-from shipper.sinks.port import Delivered, Malformed, Parked, RecordSink, Rejected, Retry, TooLarge
+from shipper.sinks.port import Delivered, Dropped, Malformed, Parked, RecordSink, Rejected, Retry, TooLarge
 from shipper.transform.port import Pipeline
 
 BIG_SLICE: Final = 4 * SLICE
@@ -192,6 +192,8 @@ class RecordCourier:
                 self._doubt = self._doubt.accepted()
                 trip.parcels.delivered(piece)
                 watch.accepted(began)
+            case Dropped(_, dropped, altered):
+                trip.parcels.dropped(piece, dropped, altered)
             case Retry() | Parked():
                 trip.parcels.give_back(piece)
                 trip.ends(answer, began)
@@ -217,11 +219,12 @@ class RecordCourier:
             trip.ends(Doubtful(reason), began)
 
     def _split(self, trip: Trip, piece: Piece) -> None:
-        partition = trip.load.batch.partition
+        partition, sort = trip.load.batch.partition, piece.parcel.sort
         parts = []
         for start, stop in cuts(len(piece.entries), suspicious=self._doubt.suspicious, draw=self._draw):
             some = piece.entries[start:stop]
-            parts.append((start, some, list(self._sink.pack(partition, some))))
+            packed = self._sink.pack(partition, some)
+            parts.append((start, some, [one for one in packed if one.sort == sort or one.body is None]))
         trip.parcels.split(piece, parts)
 
     def _goes_on(self, trip: Trip) -> bool:

@@ -13,7 +13,17 @@ from shipper.deliver.parcels import Settled
 from shipper.deliver.port import Stats
 from shipper.meter import Meter
 from shipper.model import Batch, DeadLetter, Kind
-from shipper.sinks.port import Answer, Delivered, Malformed, Outcome, Parked, Rejected, Retry, TooLarge
+from shipper.sinks.port import (
+    Answer,
+    Delivered,
+    Dropped,
+    Malformed,
+    Outcome,
+    Parked,
+    Rejected,
+    Retry,
+    TooLarge,
+)
 from shipper.transform.port import Ending
 
 log = logging.getLogger("shipper.deliver")
@@ -25,6 +35,7 @@ _OUTCOMES: Final[dict[type[Outcome | Answer], str]] = {
     Parked: "parked",
     TooLarge: "too_large",
     Malformed: "malformed",
+    Dropped: "dropped",
 }
 _AHEAD_S: Final = 3600.0
 _LONGEST_S: Final = 30 * 86_400.0

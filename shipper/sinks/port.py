@@ -57,9 +57,20 @@ class Malformed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The destination wants none of this for longer than the sink may wait (a rate limit): nothing of the parcel was
+    sent, and its records are done with. `dropped` and `altered` count them by reason, as a `Parcel`'s do.
+    """
+
+    reason: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    altered: Mapping[str, int] = field(default_factory=dict)
+
+
 Refusal = Retry | Rejected | Parked
 Outcome = Delivered | Refusal
-Answer = Delivered | Retry | Parked | TooLarge | Malformed
+Answer = Delivered | Retry | Parked | TooLarge | Malformed | Dropped
 
 
 @dataclass(frozen=True, slots=True)

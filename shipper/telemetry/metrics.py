@@ -192,7 +192,7 @@ SERIES: Final[tuple[Series, ...]] = (
         "requests",
         "Attempts to deliver a batch, or a parcel of one to a sink of records, by what the sink answered.",
         SINK,
-        Label("outcome", ("delivered", "retry", "rejected", "parked", "too_large", "malformed")),
+        Label("outcome", ("delivered", "retry", "rejected", "parked", "too_large", "malformed", "dropped")),
     ),
     _seconds("sink_request_seconds", "Duration of an attempt to deliver a batch or a parcel.", _CALL, SINK),
     _gauge(
