@@ -14,6 +14,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
 from shipper import __version__
+from shipper.sinks.s3.descriptions import TerseFiles
 from shipper.sinks.s3.options import S3Options
 
 # Nothing sensible takes longer than this between two bytes of an answer; the whole upload has its own, longer
@@ -35,6 +36,8 @@ class Connection:
         """The client. Raises what botocore raises for credentials and profiles that cannot be used."""
         async with self._making:
             if self._client is None:
+                # Before the credentials: a web identity makes a client of its own, for STS.
+                self._session.get_component("data_loader").file_loader = TerseFiles()
                 await self._find_credentials()
                 client = await self._stack.enter_async_context(self._create())
                 # Whoever sends `Expect: 100-continue` waits without a limit for a server that does not know it, as
