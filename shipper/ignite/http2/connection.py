@@ -237,6 +237,7 @@ class Connection(asyncio.Protocol):
             raise RuleBroken(ErrorCode.PROTOCOL_ERROR, "sent SETTINGS that are none")
         if flags & ACK:
             return
+        self._out.append(frames.pack(frames.SETTINGS, ACK, 0))  # before what is sent in reliance on them
         for number, value in frames.read_settings(payload):
             match number:
                 case Setting.HEADER_TABLE_SIZE:
@@ -245,7 +246,6 @@ class Connection(asyncio.Protocol):
                     self.limit = value
                 case Setting.INITIAL_WINDOW_SIZE:
                     self._out.append(self._outbound.initial(value))
-        self._out.append(frames.pack(frames.SETTINGS, ACK, 0))
         if not self.ready.done():
             self.ready.set_result(None)
 
