@@ -15,7 +15,17 @@ from shipper.sinks.answers import answer_of, failure_of
 from shipper.sinks.datadog.body import Body, Destination
 from shipper.sinks.datadog.intake import USER_AGENT, Intake, advice, place
 from shipper.sinks.datadog.options import DatadogOptions
-from shipper.sinks.port import Answer, Delivered, Malformed, Outcome, Parked, Rejected, Retry, TooLarge
+from shipper.sinks.port import (
+    Answer,
+    Delivered,
+    Dropped,
+    Malformed,
+    Outcome,
+    Parked,
+    Rejected,
+    Retry,
+    TooLarge,
+)
 
 _CHECK_S: Final = 10.0
 _ATTEMPT_S: Final = 8.0  # of the thread, which nobody can cancel
@@ -85,4 +95,4 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _as_outcome(answer: Answer) -> Outcome:
-    return Rejected(answer.reason) if isinstance(answer, (TooLarge, Malformed)) else answer
+    return Rejected(answer.reason) if isinstance(answer, (TooLarge, Malformed, Dropped)) else answer

@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from shipper.sinks.answers import answer_of, failure_of
-from shipper.sinks.port import Delivered, Malformed, Outcome, Parked, Retry, TooLarge
+from shipper.sinks.port import Delivered, Dropped, Malformed, Outcome, Parked, Retry, TooLarge
 from shipper.sinks.sentry.envelope import of_nothing
 from shipper.sinks.sentry.intake import Intake, Reply
 from shipper.sinks.sentry.refusal import ADVICE
@@ -40,6 +40,8 @@ async def check(intake: Intake, where: str, pause_s: float = _PAUSE_SECONDS) -> 
             return Delivered(f"{where} knows the DSN and wants nothing just now: {reason}")
         case Retry() | Parked() as refusal:
             return refusal
+        case Dropped(reason):
+            return Retry(reason)
 
 
 async def _ask(intake: Intake) -> Reply:

@@ -36,18 +36,23 @@ _SDK: Final = {"name": "shipper", "version": __version__}
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one request carries. `categories` are those of Sentry's rate limits that stop it; `event_id` an event's."""
+    """What one request carries. `categories` are those of Sentry's rate limits that stop it; `event_id` is an event's.
+
+    `records` counts those that are lost to the sink where this is not sent, `also_logs` those that leave as logs too.
+    """
 
     data: bytes
     categories: tuple[str, ...]
     event_id: str = ""
+    records: int = 0
+    also_logs: int = 0
 
 
 LOG_CATEGORIES: Final = ("log_item", "log_byte")
 ERROR_CATEGORIES: Final = ("error", "default")
 
 
-def of_logs(logs: Sequence[bytes]) -> Envelope:
+def of_logs(logs: Sequence[bytes], records: int) -> Envelope:
     """A container of logs that are JSON already."""
     payload = _OPENING + b",".join(logs) + _CLOSING
     header = {
@@ -56,16 +61,16 @@ def of_logs(logs: Sequence[bytes]) -> Envelope:
         "content_type": LOGS_TYPE,
         "length": len(payload),
     }
-    return Envelope(_join({"sdk": _SDK}, header, payload), LOG_CATEGORIES)
+    return Envelope(_join({"sdk": _SDK}, header, payload), LOG_CATEGORIES, records=records)
 
 
-def of_event(event: Mapping[str, Any]) -> Envelope:
+def of_event(event: Mapping[str, Any], records: int = 0, also_logs: int = 0) -> Envelope:
     """An error event. Its id stands in the envelope's header too, which servers look at first."""
     payload = dumps(event)
     header = {"type": "event", "content_type": "application/json", "length": len(payload)}
     event_id = str(event["event_id"])
     data = _join({"event_id": event_id, "sdk": _SDK}, header, payload)
-    return Envelope(data, ERROR_CATEGORIES, event_id)
+    return Envelope(data, ERROR_CATEGORIES, event_id, records, also_logs)
 
 
 def of_nothing(timestamp_s: int) -> Envelope:

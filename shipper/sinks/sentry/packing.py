@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from shipper.entry import Entry
 from shipper.sinks.port import Parcel
 from shipper.sinks.sentry.envelope import (
-    ERROR_CATEGORIES,
-    LOG_CATEGORIES,
     MOST_BYTES,
     MOST_LOGS,
     Envelope,
@@ -31,17 +29,12 @@ LOGS_MARK: Final = "logs"
 """The mark of records that a route wants in Sentry Logs."""
 MOST_EVENT_BYTES: Final = 512 * 1024  # half of Sentry's limit
 
+ISSUES: Final = "issues"
+LOGS: Final = "logs"
 NO_FAILURE: Final = "no_failure"
 ISSUE_QUOTA: Final = "issue_quota"
-RATE_LIMITED: Final = "rate_limited"
 TOO_OLD: Final = "too_old"
 CUT: Final = "cut"
-
-
-class Refusals(Protocol):
-    """What Sentry wants none of for so long that it is not waited for."""
-
-    def gives_up(self, categories: Sequence[str]) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -55,91 +48,85 @@ class _Sorted:
 
 
 class Packer:
-    """Makes parcels. What it yields may be packed again, from any record on, and the same comes out, but for issues
-    that Sentry has by then and for what has become too old.
+    """Makes parcels. Records may be packed again, from any of them on, and the same comes out, but for issues that
+    Sentry has by then and for what has become too old.
     """
 
-    def __init__(self, issues: IssueWriter, logs: LogWriter, guard: Guard, refusals: Refusals) -> None:
+    def __init__(self, issues: IssueWriter, logs: LogWriter, guard: Guard) -> None:
         self._issues = issues
         self._logs = logs
         self._guard = guard
-        self._refusals = refusals
 
     def pack(self, entries: Sequence[Entry], oldest_ms: float) -> Iterator[Parcel]:
         """Parcels in order; records from before `oldest_ms` are left out."""
         found = self._sort(entries, oldest_ms)
         counts = _Counts(entries, found)
+        logs = frozenset(found.logs)
         for number, (index, issue) in enumerate(found.issues):
             settles = 0
             if not found.logs:
                 last = number + 1 == len(found.issues)
                 settles = len(entries) if last else found.issues[number + 1][0]
-            envelope, was_cut = self._event(issue)
+            envelope, was_cut = self._event(issue, also_log=index in logs)
             if was_cut:
                 counts.altered_at(index, CUT)
-            yield counts.parcel(index, index + 1, settles, envelope)
+            yield counts.parcel(index, index + 1, settles, envelope, ISSUES)
         if found.logs:
             yield from self._containers(entries, found.logs, counts)
         elif not found.issues and entries:
-            yield counts.parcel(0, len(entries), len(entries), None)
+            yield counts.parcel(0, len(entries), len(entries), None, LOGS)
 
     def _sort(self, entries: Sequence[Entry], oldest_ms: float) -> _Sorted:
         found = _Sorted()
-        no_errors = self._refusals.gives_up(ERROR_CATEGORIES)
-        no_logs = self._refusals.gives_up(LOG_CATEGORIES)
         for index, entry in enumerate(entries):
             if entry.timestamp_ms < oldest_ms:
                 found.left_out[index] = TOO_OLD
                 continue
             issue, log = self._issues.find(entry), LOGS_MARK in entry.marks
-            refusal = None
-            if issue and (refusal := self._refusal_of(issue, no_errors)):
-                issue = None
-            if log and no_logs:
-                log, refusal = False, RATE_LIMITED
-            if issue and not self._guard.has_delivered(issue.event_id):
-                found.issues.append((index, issue))
+            admitted = issue is not None and self._guard.admits(
+                issue.app, issue.hour, issue.fingerprint, issue.event_id
+            )
             if log:
                 found.logs.append(index)
-            if refusal:
-                (found.altered if issue or log else found.left_out)[index] = refusal
-            elif not (issue or log):
-                found.left_out[index] = NO_FAILURE
+            if issue is None:
+                if not log:
+                    found.left_out[index] = NO_FAILURE
+            elif not admitted:
+                (found.altered if log else found.left_out)[index] = ISSUE_QUOTA
+            elif not self._guard.has_delivered(issue.event_id):
+                found.issues.append((index, issue))
         return found
 
-    def _refusal_of(self, issue: Issue, no_errors: bool) -> str | None:
-        if no_errors:
-            return RATE_LIMITED
-        admitted = self._guard.admits(issue.app, issue.hour, issue.fingerprint, issue.event_id)
-        return None if admitted else ISSUE_QUOTA
-
-    def _event(self, issue: Issue) -> tuple[Envelope, bool]:
-        envelope = of_event(self._issues.write(issue))
+    def _event(self, issue: Issue, *, also_log: bool) -> tuple[Envelope, bool]:
+        lines = issue.entry.lines
+        records = (0, lines) if also_log else (lines, 0)
+        envelope = of_event(self._issues.write(issue), *records)
         if len(envelope.data) <= MOST_EVENT_BYTES:
             return envelope, False
-        return of_event(self._issues.write(issue, bare=True)), True
+        return of_event(self._issues.write(issue, bare=True), *records), True
 
     def _containers(
         self, entries: Sequence[Entry], indexes: Sequence[int], counts: _Counts
     ) -> Iterator[Parcel]:
         held: list[bytes] = []
-        size = start = stop = 0
+        size = start = stop = records = 0
         sequences: Counter[int] = Counter()
         for index in indexes:
             entry = entries[index]
             log, was_cut = self._logs.write(entry, sequences[entry.timestamp_ms])
             sequences[entry.timestamp_ms] += 1
             if held and (len(held) == MOST_LOGS or logs_size(len(held) + 1, size + len(log)) > MOST_BYTES):
-                yield counts.parcel(start, stop, index, of_logs(held))
-                held, size = [], 0
+                yield counts.parcel(start, stop, index, of_logs(held, records), LOGS)
+                held, size, records = [], 0, 0
             if not held:
                 start = index
             if was_cut:
                 counts.altered_at(index, CUT)
             held.append(log)
             size += len(log)
+            records += entry.lines
             stop = index + 1
-        yield counts.parcel(start, stop, len(entries), of_logs(held))
+        yield counts.parcel(start, stop, len(entries), of_logs(held, records), LOGS)
 
 
 class _Counts:
@@ -154,12 +141,11 @@ class _Counts:
     def altered_at(self, index: int, what: str) -> None:
         self._altered.setdefault(index, what)
 
-    def parcel(self, start: int, stop: int, settles: int, body: Envelope | None) -> Parcel:
+    def parcel(self, start: int, stop: int, settles: int, body: Envelope | None, sort: str) -> Parcel:
         span = range(self._settled, settles)
         self._settled = max(self._settled, settles)
-        return Parcel(
-            start, stop, settles, body, self._count(self._left_out, span), self._count(self._altered, span)
-        )
+        dropped, altered = self._count(self._left_out, span), self._count(self._altered, span)
+        return Parcel(start, stop, settles, body, dropped, altered, sort)
 
     def _count(self, reasons: Mapping[int, str], span: range) -> Mapping[str, int]:
         counts: Counter[str] = Counter()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -10,9 +12,9 @@ from typing import Final
 from shipper.entry import Entry
 from shipper.model import Partition
 from shipper.sinks.answers import answer_of, failure_of, quoted
-from shipper.sinks.port import Answer, Delivered, Outcome, Parcel, Retry
+from shipper.sinks.port import Answer, Delivered, Dropped, Outcome, Parcel, Retry
 from shipper.sinks.sentry.check import check
-from shipper.sinks.sentry.envelope import Envelope
+from shipper.sinks.sentry.envelope import LOG_CATEGORIES, Envelope
 from shipper.sinks.sentry.guard import Guard
 from shipper.sinks.sentry.intake import Address, Intake, Reply
 from shipper.sinks.sentry.issues import IssueWriter
@@ -22,12 +24,15 @@ from shipper.sinks.sentry.options import SentryOptions
 from shipper.sinks.sentry.packing import Packer
 from shipper.sinks.sentry.refusal import ADVICE
 
+RATE_LIMITED: Final = "rate_limited"
+_LOG: Final = logging.getLogger("shipper.sinks")
+
 
 class SentrySink:
     """Writes into one project. Implements `sinks.port.RecordSink`; at least once.
 
     Nothing in it is shared with other sinks, nothing is global, and nothing waits: a rate limit is an answer like any
-    other. A record of a category that is limited for longer than it may be held is dropped when it is packed.
+    other. While one stands that is longer than records may be held, they are dropped and counted.
     """
 
     def __init__(self, name: str, options: SentryOptions, *, clock: Callable[[], float] = time.time) -> None:
@@ -37,7 +42,8 @@ class SentrySink:
         self._clock: Final = clock
         self._limits: Final = RateLimits()
         self._guard: Final = Guard(name, options.issues_per_hour)
-        self._packer: Final = Packer(IssueWriter(options), LogWriter(options), self._guard, self)
+        self._packer: Final = Packer(IssueWriter(options), LogWriter(options), self._guard)
+        self._told: Final[dict[str, float]] = {}
         self._address: Final = Address.of(options.dsn)
         self._intake: Final = Intake(self._address, options.ca_file, options.concurrency + 1)
 
@@ -70,10 +76,6 @@ class SentrySink:
         """Close the connections."""
         await self._intake.aclose()
 
-    def gives_up(self, categories: Sequence[str]) -> bool:
-        """Whether these are limited for longer than records are held."""
-        return self._wait_s(categories) > self._options.longest_hold_s
-
     def _answer(self, envelope: Envelope, reply: Reply) -> Answer:
         self._limits.learn(reply.status, reply.headers, envelope.categories, self._now())
         if reply.status == 429:
@@ -83,13 +85,23 @@ class SentrySink:
             self._guard.delivered(envelope.event_id)
         return answer
 
-    def _limited(self, envelope: Envelope, why: str) -> Retry:
-        """The answer while a limit stands. One that is not waited for is tried at once: packed again, it is dropped."""
+    def _limited(self, envelope: Envelope, why: str) -> Retry | Dropped:
+        """The answer while a limit stands."""
         wait = self._wait_s(envelope.categories)
-        what = envelope.categories[0]
-        if wait > self._options.longest_hold_s:
-            return Retry(f"{why}: no {what} for {wait:.0f} s, so they are dropped", 0.0)
-        return Retry(f"{why}: no {what} for {wait:.0f} s", wait)
+        what = "logs" if envelope.categories == LOG_CATEGORIES else "issues"
+        if wait <= self._options.longest_hold_s:
+            return Retry(f"{why}: no {what} for {wait:.0f} s", wait)
+        if self._told.get(what, -math.inf) < self._now():
+            self._told[what] = self._now() + wait
+            _LOG.warning(
+                "Sentry wants no %s for %.0f s, which is not waited for: they are dropped and counted",
+                what,
+                wait,
+                extra={"sink": self.name, "error": why},
+            )
+        dropped = {RATE_LIMITED: envelope.records} if envelope.records else {}
+        altered = {RATE_LIMITED: envelope.also_logs} if envelope.also_logs else {}
+        return Dropped(f"{why}: no {what} for {wait:.0f} s", dropped, altered)
 
     def _wait_s(self, categories: Sequence[str]) -> float:
         return self._limits.wait_s(categories, self._now())
