@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from shipper.archive.codec import LogIdentity, compress, decode, decompress, encode_logs
-from shipper.buffer import Buffer, Sinks, WhenFull
+from shipper.buffer import Buffer, Route, Sinks, WhenFull
 from shipper.model import Codec, CursorWrite, Frame, Kind, Partition
 from tests.fakes.meter import FakeMeter
 
@@ -72,7 +72,8 @@ async def opened(
     when_full: WhenFull = WhenFull.BLOCK,
     sinks: Sinks | Sequence[str] = ("archive",),
     meter: FakeMeter | None = None,
-    now: float = 1_760_400_000.0,
+    now: float | Callable[[], float] = 1_760_400_000.0,
+    route: Route | None = None,
 ) -> AsyncIterator[Buffer]:
     buffer = await Buffer.open(
         directory,
@@ -81,7 +82,8 @@ async def opened(
         sinks=sinks,
         meter=meter or FakeMeter(),
         codec=Codec.ZSTD,
-        clock=lambda: now,
+        clock=now if callable(now) else lambda: now,
+        route=route,
     )
     try:
         yield buffer

@@ -55,11 +55,14 @@ def _portions(ledger: Ledger, letters: Sequence[DeadLetter]) -> Iterator[list[_W
 def _bury(ledger: Ledger, portion: Sequence[_Written]) -> None:
     table, quota = ledger.letters, ledger.database.quota
     allowed = quota.allowed(quota.letters, table.stored, ledger.pages())
-    kept = _youngest(portion, min(allowed, quota.stage_pages * PAGE_SIZE))
-    lost = [row for row, _, _ in portion[: len(portion) - len(kept)]]
-    size = sum(row.size for row, _, _ in kept)
-    excess = table.stored + size - allowed
-    if excess > 0:
+    fitting = [one for one in portion if one[0].size <= min(allowed, quota.stage_pages * PAGE_SIZE)]
+    kept = _youngest(fitting, allowed)
+    saved = {row.id for row, _, _ in kept}
+    lost = [row for row, _, _ in portion if row.id not in saved]
+    excess = table.stored + sum(row.size for row, _, _ in kept) - allowed
+    if len(kept) < len(fitting):
+        forget_oldest(ledger, table.stored)  # all of them are older than what is lost here
+    elif excess > 0:
         forget_oldest(ledger, excess + allowed // _SURPLUS)
     losses, gaps = _losses(ledger, lost)
     plan = ledger.plan(ledger.gap_frames(gaps), ledger.now_ms())
