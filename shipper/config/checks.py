@@ -17,6 +17,7 @@ from shipper.config.document import Finding
 from shipper.config.endpoint import is_loopback
 from shipper.config.paths import Path
 from shipper.config.platform import ClientCredentials, CollectSettings, IgniteSettings, NoAuth, TokenFile
+from shipper.config.sentry import SentrySettings
 from shipper.config.settings import BufferSettings
 from shipper.errors import Severity
 
@@ -75,7 +76,8 @@ def check_storage(buffer: BufferSettings | None, sinks: Mapping[str, SinkSetting
     if buffer is not None:
         taken[("directory", os.path.realpath(buffer.path))] = "the buffer"
     for name, sink in sinks.items():
-        if isinstance(sink, DatadogSettings):  # one account may be written to under several names
+        # One account or project may be written to under several names.
+        if isinstance(sink, (DatadogSettings, SentrySettings)):
             continue
         place, key = _destination(sink)
         if place in taken:

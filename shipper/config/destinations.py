@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from shipper.config.datadog import DatadogSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
+from shipper.config.sentry import SentrySettings
 from shipper.config.types import (
     DurationIn,
     FilePath,
@@ -265,5 +266,6 @@ class StdoutSettings(Section):
 
 
 SinkSettings = Annotated[
-    S3Settings | DirectorySettings | StdoutSettings | DatadogSettings, Field(discriminator="type")
+    S3Settings | DirectorySettings | StdoutSettings | DatadogSettings | SentrySettings,
+    Field(discriminator="type"),
 ]

@@ -10,7 +10,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from shipper.config.document import Document, Finding
-from shipper.config.later import later_sink
 from shipper.config.paths import Path, quoted
 from shipper.config.secret import Secret
 from shipper.config.section import Section
@@ -120,8 +119,6 @@ def _wrong_kind(path: Path, value: Any, kinds: tuple[str, ...], document: Docume
     accepted = ", ".join(kinds)
     if isinstance(value, Mapping) and "type" in value:
         kind = value["type"]
-        if path[0] == "sinks" and (message := later_sink(kind)):
-            return Finding((*path, "type"), message)
         found = _subject((*path, "type"), kind, Declared(str), document) or "a mapping"
         return Finding((*path, "type"), f"{found} is not one of {accepted}{_did_you_mean(kind, kinds)}")
     if isinstance(value, Mapping) or value is None:

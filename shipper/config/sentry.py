@@ -84,8 +84,8 @@ class SentryIssues(Section):
         default=("oom_killed", "crash_loop", "image_pull", "probe_failed"),
         description=(
             "Platform events that become issues: `oom_killed`, `crash_loop`, `image_pull`, `probe_failed`, "
-            "`evicted`. Default all but the last: an eviction is the node's trouble more often than the app's. "
-            "`[]` for none."
+            "`evicted`; `[]` for none. By default all but the last: an eviction is the node's trouble more "
+            "often than the app's."
         ),
     )
     tracebacks: bool = Field(

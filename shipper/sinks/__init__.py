@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shipper.config.datadog import DatadogSettings
 from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
+from shipper.config.sentry import SentrySettings
 from shipper.sinks.port import RecordSink, Sink
 
 if TYPE_CHECKING:
@@ -55,9 +56,17 @@ def _datadog(name: str, settings: DatadogSettings) -> RecordSink:
     return DatadogSink(name, DatadogOptions.of(settings))
 
 
+def _sentry(name: str, settings: SentrySettings) -> RecordSink:
+    from shipper.sinks.sentry.options import SentryOptions
+    from shipper.sinks.sentry.sink import SentrySink
+
+    return SentrySink(name, SentryOptions.of(settings))
+
+
 SINKS: Final[Mapping[str, Callable[[str, Any], AnySink]]] = {
     "s3": _s3,
     "directory": _directory,
     "stdout": _stdout,
     "datadog": _datadog,
+    "sentry": _sentry,
 }

@@ -117,12 +117,20 @@ def test_wrong_setting_is_explained_at_its_place(problems_of, setting, column, p
 @pytest.mark.parametrize(
     ("sink", "path", "message"),
     [
-        ("{type: s4, bucket: b}", "type", '"s4" is not one of s3, directory, stdout, datadog'),
-        ("{type: sentry, dsn: x}", "type",
-         "sentry sinks are not supported by this version yet; it has s3, directory, stdout and datadog"),
-        ("{bucket: b}", "type", "is required, but missing; write one of s3, directory, stdout, datadog"),
-        ("", "type", "is required, but missing; write one of s3, directory, stdout, datadog"),
-        ("text", "", "a mapping with a type (s3, directory, stdout, datadog) belongs here, not a text"),
+        ("{type: s4, bucket: b}", "type", '"s4" is not one of s3, directory, stdout, datadog, sentry'),
+        ("{type: sentry, dsn: x}", "dsn",
+         "the value is not a DSN; copy it from the project's settings in Sentry (Client Keys): "
+         "https://<key>@<host>/<project number>"),
+        ("{type: sentry, dsn: 'https://k@h/1', tags: {app: x}}", "tags",
+         "sets the tag app, which every record has of its own; choose another name"),
+        ("{type: sentry, dsn: 'https://k@h/1', release: '{version}'}", "release",
+         '"{version}" has braces around something else than a name that is known here: '
+         "{organization}, {app}, {cluster}"),
+        ("{type: sentry, dsn: 'https://k@h/1', environment: a/b}", "environment",
+         '"a/b" is no environment for Sentry: up to 64 characters, no spaces, no /, and not none'),
+        ("{bucket: b}", "type", "is required, but missing; write one of s3, directory, stdout, datadog, sentry"),
+        ("", "type", "is required, but missing; write one of s3, directory, stdout, datadog, sentry"),
+        ("text", "", "a mapping with a type (s3, directory, stdout, datadog, sentry) belongs here, not a text"),
         ("{type: s3}", "bucket", "is required, but missing (Name of the bucket)"),
         ("{type: s3, buckte: b}", "buckte", "unknown key; did you mean bucket?"),
         ("{type: s3, bucket: s3://b/c}", "bucket",

@@ -26,6 +26,7 @@ ENVIRON = {
     "ARCHIVE_BUCKET": "logs",
     "AWS_REGION": "eu-central-1",
     "DD_API_KEY": "0123456789abcdef0123456789abcdef",
+    "SENTRY_DSN": "https://0123456789abcdef0123456789abcdef@o1.ingest.sentry.io/7",
 }
 
 
@@ -90,6 +91,7 @@ def test_full_example_has_every_setting():
         "level": settings["read"][0]["level"], "id": settings["read"][0]["trace_id"],
         "redact": settings["redact"][0], "custom": settings["redact"][0]["custom"][0],
         "datadog": settings["sinks"]["search"], "join": settings["sinks"]["search"]["join"],
+        "sentry": settings["sinks"]["errors"], "issues": settings["sinks"]["errors"]["issues"],
     }  # fmt: skip
     written = {frozenset(section) for section in sections.values()} | {frozenset(settings)}
     kinds = ("StaticToken", "TokenFile", "NoAuth", "StdoutSettings")

@@ -17,6 +17,9 @@ from shipper.sinks.directory.sink import DirectorySink
 from shipper.sinks.s3.connection import Connection, client_config, is_aws
 from shipper.sinks.s3.options import S3Options
 from shipper.sinks.s3.sink import S3Sink
+from shipper.sinks.sentry.event_kinds import EventFailure
+from shipper.sinks.sentry.options import SentryOptions
+from shipper.sinks.sentry.sink import SentrySink
 from shipper.sinks.stdout import StdoutSink
 
 SETTINGS: TypeAdapter[Any] = TypeAdapter(SinkSettings)
@@ -28,6 +31,7 @@ SETTINGS: TypeAdapter[Any] = TypeAdapter(SinkSettings)
         ({"type": "s3", "bucket": "acme-logs"}, S3Sink),
         ({"type": "directory", "path": "archive"}, DirectorySink),
         ({"type": "stdout"}, StdoutSink),
+        ({"type": "sentry", "dsn": "https://key@sentry.example.com/7"}, SentrySink),
     ],
 )
 async def test_each_type_makes_its_sink(section: dict[str, str], kind: type) -> None:
@@ -35,6 +39,30 @@ async def test_each_type_makes_its_sink(section: dict[str, str], kind: type) -> 
     assert type(sink) is kind
     assert sink.name == "archive"
     await sink.aclose()
+
+
+async def test_a_sentry_sink_needs_nothing_global() -> None:
+    code = """if True:
+        import asyncio, threading
+        from shipper.sinks.sentry.options import SentryOptions
+        from shipper.sinks.sentry.sink import SentrySink
+        async def main():
+            sinks = [SentrySink(name, SentryOptions(f"https://{name}@sentry.example.com/7")) for name in "ab"]
+            for sink in sinks:
+                await sink.open()
+            import sentry_sdk
+            assert not sentry_sdk.get_client().is_active()
+            assert threading.active_count() == 1
+            for sink in sinks:
+                await sink.aclose()
+        asyncio.run(main())
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_sentrys_sdk_is_loaded_by_a_sentry_sink_alone() -> None:
+    code = "import sys, shipper.sinks, shipper.sinks.sentry.sink; sys.exit('sentry_sdk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_every_type_of_the_configuration_has_a_row() -> None:
@@ -111,3 +139,44 @@ async def test_amazon_is_recognised_by_the_endpoint_in_use(monkeypatch: pytest.M
         assert is_aws(client) is expected
         assert client.meta.region_name == "eu-west-1"
         await connection.aclose()
+
+
+def test_every_setting_of_sentry_reaches_the_sink() -> None:
+    section = {
+        "type": "sentry",
+        "dsn": "https://key@sentry.example.com/7",
+        "ca_file": "/etc/ca.pem",
+        "environment": "staging",
+        "release": "{app}@1",
+        "issues": {"events": ["evicted"], "tracebacks": "false"},
+        "issues_per_hour": "7",
+        "breadcrumbs": "5",
+        "archive": "s3://acme-logs/ignite",
+        "tags": {"team": "payments"},
+        "longest_hold": "5m",
+        "max_age": "1h",
+        "request_timeout": "45s",
+        "concurrency": "2",
+    }
+    settings = SETTINGS.validate_python(section)
+    assert SentryOptions.of(settings) == SentryOptions(
+        dsn="https://key@sentry.example.com/7",
+        ca_file=Path("/etc/ca.pem"),
+        environment="staging",
+        release="{app}@1",
+        events=frozenset({EventFailure.EVICTED}),
+        tracebacks=False,
+        issues_per_hour=7,
+        breadcrumbs=5,
+        archive="s3://acme-logs/ignite",
+        tags={"team": "payments"},
+        longest_hold_s=300.0,
+        max_age_s=3600.0,
+        timeout_s=45.0,
+        concurrency=2,
+    )
+    assert "key@" not in repr(SentryOptions.of(settings))
+    dropping = SETTINGS.validate_python(section | {"on_rate_limit": "drop"})
+    assert SentryOptions.of(dropping).longest_hold_s == 0.0
+    defaults = SETTINGS.validate_python({"type": "sentry", "dsn": section["dsn"]})
+    assert SentryOptions.of(defaults) == SentryOptions(section["dsn"])
