@@ -63,14 +63,19 @@ def _tag_list(tags: Any) -> Any:
         return ()
     if not isinstance(tags, Mapping):
         return tags
-    return [f"{name}:{expect_text(value)}" for name, value in tags.items()]
+    return [_pair(name, value) for name, value in tags.items()]
+
+
+def _pair(name: str, value: Any) -> str:
+    try:
+        return _check_tag(f"{name}:{expect_text(value)}")
+    except ValueError as error:
+        raise ValueError(f"has {name!a}, which {error}") from None
 
 
 def _check_tag(tag: str) -> str:
     if not _TAG.fullmatch(check_text(tag)):
-        raise ValueError(
-            "is not a tag: it begins with a letter, has no space or comma, and at most 200 characters"
-        )
+        raise ValueError("is not a tag: a letter first, no space or comma, at most 200 characters")
     if (name := tag.partition(":")[0].lower()) in OWN_TAGS:
         raise ValueError(f"sets the tag {name}, which every record has of its own; choose another name")
     return tag

@@ -22,16 +22,21 @@ from shipper.sinks.datadog.late import Window
 from shipper.sinks.datadog.mapping import LogMapping
 from shipper.sinks.port import Parcel
 
-MOST_LOGS: Final = 1000
-MOST_BYTES: Final = 4_250_000
-LARGEST_LOG: Final = 1_000_000
-
 CUT: Final = "cut"
 RESTAMPED: Final = "restamped"
 
 _GZIP_LEVEL: Final = 3  # the last one before the effort doubles: docs/performance.md
 _GZIP_WRAPPER: Final = 31  # zlib's way of saying: gzip header and trailer, 32 KiB window
 _ZSTD_LEVEL: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may hold: logs, bytes of all of them before compression, bytes of one."""
+
+    most_logs: int = 1000
+    most_bytes: int = 4_250_000
+    largest_log: int = 1_000_000
 
 
 class Destination(Enum):
@@ -53,16 +58,21 @@ class LogPacker:
     """Packs entries as logs. May be called from several threads."""
 
     def __init__(
-        self, mapping: LogMapping, late: Literal["restamp", "drop"], clock: Callable[[], float]
+        self,
+        mapping: LogMapping,
+        late: Literal["restamp", "drop"],
+        clock: Callable[[], float],
+        limits: Limits | None = None,
     ) -> None:
         self._mapping: Final = mapping
         self._late: Final = late
         self._clock: Final = clock
+        self._limits: Final = limits or Limits()
 
     def pack(self, entries: Sequence[Entry]) -> Iterator[Parcel]:
         """The entries as parcels; see `RecordSink.pack`."""
-        encode, restamps = self._mapping.encode, self._late == "restamp"
-        pending = _Pending(0)
+        encode, restamps, limits = self._mapping.encode, self._late == "restamp", self._limits
+        pending = _Pending(0, limits)
         window = Window(self._clock())
         for index, entry in enumerate(entries):
             stamp_ms: int | None = None
@@ -72,12 +82,12 @@ class LogPacker:
                     continue
                 stamp_ms = window.now_ms
             log = encode(entry, stamp_ms)
-            was_cut = len(log) > LARGEST_LOG
+            was_cut = len(log) > limits.largest_log
             if was_cut:
                 log = self._fitted(entry, stamp_ms)
             if not pending.takes(log):
                 yield pending.parcel(index)
-                pending = _Pending(index)
+                pending = _Pending(index, limits)
                 window = Window(self._clock())
             pending.add(log)
             if was_cut:
@@ -91,7 +101,7 @@ class LogPacker:
         """The log of an entry that is too large: bare of what can be left out, its text cut."""
         text = entry.text
         bare = len(self._mapping.encode_bare(entry, "", stamp_ms, len(text) * 4))
-        message, left_out = cut(text, LARGEST_LOG - bare)
+        message, left_out = cut(text, self._limits.largest_log - bare)
         return self._mapping.encode_bare(entry, message, stamp_ms, left_out)
 
 
@@ -100,13 +110,17 @@ class _Pending:
     """The next request, as far as it goes."""
 
     start: int
+    limits: Limits
     logs: list[bytes] = field(default_factory=list)
     size: int = 2  # the brackets
     dropped: Counter[str] = field(default_factory=Counter)
     altered: Counter[str] = field(default_factory=Counter)
 
     def takes(self, log: bytes) -> bool:
-        return not self.logs or (len(self.logs) < MOST_LOGS and self.size + len(log) + 1 <= MOST_BYTES)
+        limits = self.limits
+        return not self.logs or (
+            len(self.logs) < limits.most_logs and self.size + len(log) + 1 <= limits.most_bytes
+        )
 
     def add(self, log: bytes) -> None:
         self.size += len(log) + (1 if self.logs else 0)

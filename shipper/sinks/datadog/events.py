@@ -17,9 +17,9 @@ from datadog_api_client.v1.model.event_priority import EventPriority
 
 from shipper.entry import Entry, Level
 from shipper.sinks.datadog.body import RESTAMPED, Body, Destination
+from shipper.sinks.datadog.facts import event_level, event_name, event_text, moment
 from shipper.sinks.datadog.labels import Labels, identity_of, rendered, showable
 from shipper.sinks.datadog.late import Window
-from shipper.sinks.datadog.mapping import event_level, event_text
 from shipper.sinks.port import Parcel
 
 LONGEST_TEXT: Final = (
@@ -62,11 +62,11 @@ class EventPacker:
         if not window.oldest_ms <= entry.timestamp_ms <= window.newest_ms:
             if self._late == "drop":
                 why = window.why_outside(entry.timestamp_ms)
-                return Parcel(index, index + 1, index + 1, None, {why: entry.lines})
+                return Parcel(index, index + 1, index + 1, None, {why: entry.lines}, sort="events")
             stamp_ms = window.now_ms
         body = event_body(event_request(entry, self._labels, self._source, stamp_ms))
         altered = {} if stamp_ms is None else {RESTAMPED: entry.lines}
-        return Parcel(index, index + 1, index + 1, Body(Destination.EVENTS, body), {}, altered)
+        return Parcel(index, index + 1, index + 1, Body(Destination.EVENTS, body), {}, altered, "events")
 
 
 def event_request(
@@ -74,19 +74,19 @@ def event_request(
 ) -> EventCreateRequest:
     """An event. `stamp_ms` is its time in place of its own, which then stands in the text."""
     identity = identity_of(entry)
-    level = event_level(entry.record)
+    level = event_level(entry)
     text = event_text(entry)
     if stamp_ms is not None:
-        text += f"\n(happened at {entry.timestamp_ms} ms since 1970, and reached shipper late)"
+        text += f"\n(happened at {moment(entry.timestamp_ms)}, and was late here)"
     optional: dict[str, Any] = {}
     if host := labels.hostname(identity):
         optional["host"] = showable(host)
     return EventCreateRequest(
-        title=shortened(showable(f"{identity.replica or identity.app}: {_what(entry)}"), _LONGEST_TITLE),
+        title=shortened(showable(f"{identity.replica or identity.app}: {event_name(entry)}"), _LONGEST_TITLE),
         text=shortened(showable(text), LONGEST_TEXT),
         aggregation_key=aggregation_key(identity.organization, identity.app, identity.replica),
-        alert_type=EventAlertType(_ALERTS[level]),
-        priority=EventPriority(EventPriority.LOW if level in _QUIET else EventPriority.NORMAL),
+        alert_type=_ALERTS[level],
+        priority=EventPriority.LOW if level in _QUIET else EventPriority.NORMAL,
         date_happened=(entry.timestamp_ms if stamp_ms is None else stamp_ms) // 1000,
         tags=[showable(tag) for tag in labels.tags(identity)],
         source_type_name=rendered(source, identity._asdict()),
@@ -111,7 +111,3 @@ def aggregation_key(organization: str, app: str, replica: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """The text, or its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _what(entry: Entry) -> str:
-    return str(entry.record.get("reason") or entry.record.get("kind") or "event")

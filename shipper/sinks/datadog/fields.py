@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shipper.sinks.datadog.labels import dumped
+import orjson
 
 ASIDE: Final = "fields"
 """The attribute below which fields go whose names are taken."""
@@ -59,7 +59,14 @@ def add_fields(log: dict[str, Any], fields: Mapping[str, Any], line: str) -> Non
     if text_key is not None:
         log["message"] = fields[text_key]
     else:
-        log["message"] = dumped(rest).decode() if aside else line
+        log["message"] = _shown(rest, line) if aside else line
     log |= rest
     if aside:
         log[ASIDE] = aside
+
+
+def _shown(fields: Mapping[str, Any], line: str) -> str:
+    try:
+        return orjson.dumps(fields).decode()
+    except TypeError:  # what no JSON can hold again leaves the whole log to the line
+        return line

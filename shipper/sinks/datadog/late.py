@@ -11,8 +11,9 @@ from typing import Final
 _MINUTE: Final = 60_000
 OLDEST_MS: Final = 18 * 60 * _MINUTE
 NEWEST_MS: Final = 2 * 60 * _MINUTE
-ON_THE_WAY_MS: Final = 5 * _MINUTE
-"""What a record may still grow older between packing and its arrival: a wait, a request, a try or two."""
+ON_THE_WAY_MS: Final = 10 * _MINUTE
+"""What a record may still grow older between packing and its arrival: delivery keeps a parcel for five minutes at
+most before it packs anew, and then come a wait and a request or two."""
 
 TOO_OLD: Final = "too_old"
 TOO_NEW: Final = "too_new"

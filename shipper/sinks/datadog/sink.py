@@ -67,7 +67,7 @@ class DatadogSink:
         if also_as_logs:  # the events settle and count them
             for parcel in self._logs.pack(entries):
                 if parcel.body is not None:
-                    yield replace(parcel, settles=0, dropped={}, altered={})
+                    yield replace(parcel, settles=0, dropped={}, altered={}, sort="logs")
         yield from EventPacker(self._labels, self._options.source, self._options.late, self._clock).pack(
             entries
         )
