@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shipper.buffer import LARGEST_STATE, Buffer, WhenFull
-from shipper.errors import BufferFull, BufferUnavailable
+from shipper.errors import BufferFull
 from shipper.model import MS_PER_HOUR, Batch, Carried, Kind
 from tests.buffer_files import HOUR, MIB, Watch, everything, frame, gaps, lines, opened, partition, texts
 from tests.fakes.meter import FakeMeter
@@ -239,64 +238,3 @@ async def test_what_a_removed_sink_held_is_a_gap_where_no_other_sink_has_it(tmp_
     async with opened(tmp_path, sinks=SINKS, route=route) as buffer:
         assert await buffer.carried("search") == []
         assert buffer.stats().backlog_records["search"] == 0
-
-
-# ---- damage ----
-
-
-def tamper(directory: Path, sql: str, *parameters: object) -> None:
-    """Change the closed file behind the buffer's back."""
-    connection = sqlite3.connect(directory / "buffer.sqlite3")
-    connection.execute(sql, parameters)
-    connection.commit()
-    connection.close()
-
-
-@pytest.mark.parametrize("records", [0, 3])
-async def test_a_state_that_lost_its_checksum_is_dropped_and_its_records_are_a_gap(
-    tmp_path: Path, records: int
-) -> None:
-    """The others are saved, and so is all else."""
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        await buffer.carry("search", held("a", b"good"))
-        await buffer.carry("search", held("b", b"bad", records))
-        await buffer.commit([lines("x")], [])
-    tamper(tmp_path, "UPDATE carried SET state = ? WHERE id = 2", b"BAD")
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        with pytest.raises(BufferUnavailable, match="damaged"):
-            await buffer.carried("search")
-        assert buffer.recovered is not None
-        assert buffer.recovered.complete
-        assert await buffer.carried("search") == [held("a", b"good")]
-        found = await everything(buffer, "archive")
-        assert texts(found) == ["x"]
-        expected = [("b", 3, "buffer_corrupt")] if records else []
-        assert [(one["app"], one["lost"], one["reason"]) for one in gaps(found)] == expected
-
-
-async def test_a_row_that_cannot_be_read_may_have_held_anything(tmp_path: Path) -> None:
-    """A gap without a count says that more may be missing."""
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        await buffer.carry("search", held("a"))
-        await buffer.commit([lines("x")], [])
-    tamper(tmp_path, "UPDATE carried SET records = 77")
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        assert buffer.recovered is not None
-        assert not buffer.recovered.complete
-        assert await buffer.carried("search") == []
-        (gap,) = gaps(await everything(buffer, "archive"))
-        assert (gap["app"], gap["lost"], gap["reason"]) == ("shop", None, "buffer_corrupt")
-
-
-async def test_progress_survives_the_loss_of_another_page(tmp_path: Path) -> None:
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        batch = await sealed(buffer)
-        await buffer.progressed(batch, 1, "plan")
-        await buffer.carry("search", held())
-    with (tmp_path / "buffer.sqlite3").open("r+b") as file:
-        file.write(bytes(range(256)) * 32)
-    (tmp_path / "buffer.sqlite3-wal").touch()
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        assert buffer.recovered is not None
-        assert await buffer.sealed("search") == [replace(batch, done=1, plan="plan")]
-        assert await buffer.carried("search") == [held()]

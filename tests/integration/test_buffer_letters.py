@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 
 from shipper.archive.codec import decode, decompress
 from shipper.buffer import Buffer, LetterFilter, LetterTotals, WhenFull
-from shipper.errors import BufferFull, BufferUnavailable
-from shipper.model import Carried, DeadLetter, Kind, Partition
-from tests.buffer_files import MIB, Watch, everything, frame, gaps, lines, opened, partition, texts
+from shipper.errors import BufferFull
+from shipper.model import DeadLetter, Kind, Partition
+from tests.buffer_files import MIB, Watch, everything, frame, gaps, opened, partition, texts
 from tests.fakes.meter import FakeMeter
 
 SINKS = ["archive", "search"]
@@ -362,74 +361,6 @@ async def test_forgotten_letters_of_a_removed_sink_are_everyones_gap(tmp_path: P
         found = gaps(await everything(buffer, "search"))
         assert sum(gap["lost"] for gap in found) == 19 - len(await all_of(buffer))
         assert "gone" not in buffer.stats().dead_letters
-
-
-# ---- damage ----
-
-
-def tamper(directory: Path, sql: str, *parameters: object) -> None:
-    """Change the closed file behind the buffer's back."""
-    connection = sqlite3.connect(directory / "buffer.sqlite3")
-    connection.execute(sql, parameters)
-    connection.commit()
-    connection.close()
-
-
-async def test_a_letter_that_lost_its_checksum_is_a_recorded_loss(tmp_path: Path) -> None:
-    """The others are saved under their numbers."""
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        await buffer.bury([letter(text, app=text) for text in "abc"])
-    tamper(tmp_path, "UPDATE letters SET record = ? WHERE id = 2", b"BAD")
-    async with opened(tmp_path, sinks=SINKS) as buffer:
-        with pytest.raises(BufferUnavailable, match="damaged"):
-            await buffer.letters.page(ALL)
-        assert [(one.letter_id, one.partition.app) for one in await all_of(buffer)] == [(1, "a"), (3, "c")]
-        assert buffer.recovered is not None
-        assert buffer.recovered.complete
-        (gap,) = gaps(await everything(buffer, "search"))
-        assert (gap["app"], gap["lost"], gap["reason"]) == ("b", 1, "buffer_corrupt")
-        await buffer.bury([letter("d")])
-        assert (await buffer.letters.page(ALL))[0].letter_id == 4
-        assert buffer.stats().dead_letters["search"] == await buffer.letters.count(ALL)
-
-
-async def test_letters_behind_a_damaged_page_are_saved_from_both_ends(tmp_path: Path) -> None:
-    """What lay on the page is lost, and a gap says that it cannot be counted."""
-    async with opened(tmp_path, max_size=64 * MIB, sinks=SINKS) as buffer:
-        await buffer.bury([letter(str(number), size=300) for number in range(2000)])
-        await buffer.carry("search", Carried(partition(), b"x", 1, 1))
-    connection = sqlite3.connect(tmp_path / "buffer.sqlite3")
-    pages = connection.execute("SELECT pageno FROM dbstat WHERE name = 'letters' ORDER BY path").fetchall()
-    connection.close()
-    with (tmp_path / "buffer.sqlite3").open("r+b") as file:
-        file.seek((pages[len(pages) // 2][0] - 1) * 8192)
-        file.write(bytes(range(256)) * 32)
-    (tmp_path / "buffer.sqlite3-wal").touch()
-    async with opened(tmp_path, max_size=64 * MIB, sinks=SINKS) as buffer:
-        assert buffer.recovered is not None
-        kept = await all_of(buffer)
-        assert 1900 < len(kept) < 2000
-        assert [one.letter_id for one in kept] == sorted({one.letter_id for one in kept})
-        assert len(await buffer.carried("search")) == 1
-        (gap,) = gaps(await everything(buffer, "search"))
-        assert gap["lost"] is None
-
-
-async def test_salvage_into_a_smaller_buffer_keeps_the_bound(tmp_path: Path) -> None:
-    """What has no room any more is counted and recorded."""
-    async with opened(tmp_path, max_size=64 * MIB, sinks=SINKS) as buffer:
-        await buffer.bury([letter(str(number), size=10_000) for number in range(300)])
-        await buffer.commit([lines("x")], [])
-    with (tmp_path / "buffer.sqlite3").open("r+b") as file:
-        file.write(bytes(8192))
-    async with opened(tmp_path, max_size=LIMIT, sinks=SINKS) as buffer:
-        assert buffer.recovered is not None
-        kept = len(await all_of(buffer))
-        assert 50 < kept < 110
-        assert buffer.stats().dead_letters["search"].bytes <= SHARE
-        found = await everything(buffer, "archive")
-        assert texts(found) == ["x"]
-        assert sum(gap["lost"] for gap in gaps(found)) == 300 - kept
 
 
 async def test_a_smaller_bound_is_kept_from_the_next_burial_on(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The buffer against a model of lists: any order of commits, seals, answers of sinks and restarts."""
+"""The buffer against a model of lists: any order of commits, seals, answers of sinks, letters and restarts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +16,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shipper.archive.codec import decode, decompress
-from shipper.buffer import Buffer, WhenFull
-from shipper.model import Batch, Codec, CursorWrite, Frame, Kind, Partition
+from shipper.buffer import Buffer, FrameDraft, LetterFilter, WhenFull, make_frames
+from shipper.model import Batch, Carried, Codec, CursorWrite, DeadLetter, Frame, Kind, Partition
 from tests.buffer_files import MIB, lines, partition
 from tests.fakes.meter import FakeMeter
 
 T = TypeVar("T")
 
+NOBODYS = "nobodys"
 SINKS: dict[str, frozenset[Kind] | None] = {"all": None, "logs": frozenset({Kind.LOGS})}
 APPS = st.sampled_from(["a", "b"])
+COMMITTED = st.sampled_from(["a", "b", NOBODYS])
+STATES = st.builds(
+    lambda app, kind, size, records: Carried(
+        partition(app, kind=kind), bytes(size), records if size else 0, 1_760_400_000_000
+    ),
+    APPS,
+    st.sampled_from([Kind.LOGS, Kind.EVENTS]),
+    st.sampled_from([0, 1, 9000]),
+    st.integers(0, 3),
+)
 KINDS = st.sampled_from([Kind.LOGS, Kind.EVENTS])
+
+
+def route(where: Partition) -> frozenset[str]:
+    return frozenset(SINKS if where.app != NOBODYS else ())
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -40,6 +56,10 @@ class BufferMachine(RuleBasedStateMachine):
         self.open: dict[str, dict[Partition, list[Frame]]] = {name: defaultdict(list) for name in SINKS}
         self.sealed: dict[str, list[tuple[Batch, list[Frame]]]] = {name: [] for name in SINKS}
         self.settled: list[Batch] = []
+        self.carried: dict[str, dict[Partition, Carried]] = {name: {} for name in SINKS}
+        self.letters: list[DeadLetter] = []
+        self.buried = 0
+        self.unrouted = 0
         self.rejected = 0
         self.gaps = 0
 
@@ -55,6 +75,7 @@ class BufferMachine(RuleBasedStateMachine):
             meter=self.meter,
             codec=Codec.ZSTD,
             clock=lambda: 1_760_400_000.0 + self.number,
+            route=route,
         )
 
     @initialize()
@@ -69,7 +90,10 @@ class BufferMachine(RuleBasedStateMachine):
 
     # ---- rules ----
 
-    @rule(commits=st.lists(st.tuples(APPS, KINDS, st.integers(1, 3)), max_size=4), key=st.sampled_from("xyz"))
+    @rule(
+        commits=st.lists(st.tuples(COMMITTED, KINDS, st.integers(1, 3)), max_size=4),
+        key=st.sampled_from("xyz"),
+    )
     def commit(self, commits: list[tuple[str, Kind, int]], key: str) -> None:
         frames = []
         for app, kind, count in commits:
@@ -80,11 +104,13 @@ class BufferMachine(RuleBasedStateMachine):
             )
         state = str(self.number).encode()
         done = self.run(self.buffer.commit(frames, [CursorWrite(key, state)]))
-        assert len(set(done.frame_ids)) == len(frames)
+        taken = [number for number in done.frame_ids if number]
+        assert len(set(taken)) == sum(1 for one in frames if one.partition.app != NOBODYS)
+        self.unrouted += sum(one.records for one in frames if one.partition.app == NOBODYS)
         self.cursors[key] = state
         for frame in frames:
             for sink, kinds in SINKS.items():
-                if kinds is None or frame.partition.kind in kinds:
+                if frame.partition.app != NOBODYS and (kinds is None or frame.partition.kind in kinds):
                     self.open[sink][frame.partition].append(frame)
 
     @rule(sink=st.sampled_from(sorted(SINKS)), app=APPS, kind=KINDS, size=st.sampled_from([1, 150, MIB]))
@@ -107,6 +133,63 @@ class BufferMachine(RuleBasedStateMachine):
     def acknowledge(self, data: st.DataObject) -> None:
         batch, _ = self._take(data)
         self.run(self.buffer.acknowledge(batch))
+
+    @precondition(lambda self: any(self.sealed.values()))
+    @rule(data=st.data(), state=STATES)
+    def acknowledge_and_carry(self, data: st.DataObject, state: Carried) -> None:
+        batch, _ = self._take(data)
+        state = replace(state, partition=batch.partition)
+        self.run(self.buffer.acknowledge(batch, state))
+        self._carries(batch.sink, state)
+
+    @rule(sink=st.sampled_from(sorted(SINKS)), state=STATES)
+    def carry(self, sink: str, state: Carried) -> None:
+        self.run(self.buffer.carry(sink, state))
+        self._carries(sink, state)
+
+    @precondition(lambda self: any(self.sealed.values()))
+    @rule(data=st.data(), done=st.integers(0, 5), plan=st.sampled_from("pq"))
+    def progressed(self, data: st.DataObject, done: int, plan: str) -> None:
+        sink = data.draw(st.sampled_from([name for name in SINKS if self.sealed[name]]))
+        index = data.draw(st.integers(0, len(self.sealed[sink]) - 1))
+        batch, members = self.sealed[sink][index]
+        self.run(self.buffer.progressed(batch, done, plan))
+        self.sealed[sink][index] = (replace(batch, done=done, plan=plan), members)
+
+    @rule(
+        letters=st.lists(
+            st.tuples(st.sampled_from(sorted(SINKS)), APPS, st.sampled_from(["no", "never"])), max_size=4
+        )
+    )
+    def bury(self, letters: list[tuple[str, str, str]]) -> None:
+        made = []
+        for sink, app, reason in letters:
+            self.number += 1
+            self.buried += 1
+            record = b'{"line":"%d"}\n' % self.number
+            made.append(
+                DeadLetter(sink, partition(app), self.number, self.number, reason, record, self.buried)
+            )
+        self.run(self.buffer.bury([replace(one, letter_id=0) for one in made]))
+        self.letters += made
+
+    @rule(sink=st.sampled_from([None, *sorted(SINKS)]), reason=st.sampled_from(["", "no", "never"]))
+    def drop_letters(self, sink: str | None, reason: str) -> None:
+        meant = self._meant(sink, reason)
+        assert self.run(self.buffer.letters.drop(LetterFilter(sink=sink, reason=reason))) == len(meant)
+
+    @rule(sink=st.sampled_from([None, *sorted(SINKS)]), reason=st.sampled_from(["", "no", "never"]))
+    def replay_letters(self, sink: str | None, reason: str) -> None:
+        meant = self._meant(sink, reason)
+        assert self.run(self.buffer.letters.replay(LetterFilter(sink=sink, reason=reason))) == len(meant)
+        drafts: dict[str, dict[Partition, FrameDraft]] = defaultdict(dict)
+        for one in meant:
+            at = one.timestamp_ms
+            draft = drafts[one.sink].setdefault(one.partition, FrameDraft([], at, at, 0))
+            draft.add([one.record], at, at)
+        for name, partitions in drafts.items():
+            for frame in make_frames(partitions, Codec.ZSTD):
+                self.open[name][frame.partition].append(frame)
 
     @precondition(lambda self: any(self.sealed.values()))
     @rule(data=st.data())
@@ -133,8 +216,7 @@ class BufferMachine(RuleBasedStateMachine):
         index = data.draw(st.integers(0, len(self.sealed[sink]) - 1))
         batch, members = self.sealed[sink][index]
         self.run(self.buffer.attempted(batch))
-        values = {name: getattr(batch, name) for name in batch.__slots__}
-        self.sealed[sink][index] = (Batch(**values | {"attempts": batch.attempts + 1}), members)
+        self.sealed[sink][index] = (replace(batch, attempts=batch.attempts + 1), members)
 
     @rule()
     def restart(self) -> None:
@@ -147,6 +229,17 @@ class BufferMachine(RuleBasedStateMachine):
         found = self.sealed[sink].pop(data.draw(st.integers(0, len(self.sealed[sink]) - 1)))
         self.settled.append(found[0])
         return found
+
+    def _carries(self, sink: str, state: Carried) -> None:
+        self.carried[sink].pop(state.partition, None)
+        if state.state:
+            self.carried[sink][state.partition] = state
+
+    def _meant(self, sink: str | None, reason: str) -> list[DeadLetter]:
+        """Letters that go now."""
+        meant = [one for one in self.letters if sink in (None, one.sink) and reason in one.reason]
+        self.letters = [one for one in self.letters if one not in meant]
+        return meant
 
     # ---- what must hold at any time ----
 
@@ -170,6 +263,7 @@ class BufferMachine(RuleBasedStateMachine):
             sealed = self.run(self.buffer.sealed(sink))
             assert sealed == [batch for batch, _ in self.sealed[sink]]
             waiting = sum(records for _, records, _ in opened.values()) + sum(one.records for one in sealed)
+            waiting += sum(one.records for one in self.carried[sink].values())
             assert stats.backlog_records[sink] == waiting + (self.gaps if sink == "all" else 0)
 
     @invariant()
@@ -184,6 +278,21 @@ class BufferMachine(RuleBasedStateMachine):
     def cursors_are_the_last_that_were_committed(self) -> None:
         if hasattr(self, "buffer"):
             assert {one.key: one.state for one in self.run(self.buffer.cursors())} == self.cursors
+
+    @invariant()
+    def carried_state_is_the_last_that_was_written(self) -> None:
+        if hasattr(self, "buffer"):
+            for sink, states in self.carried.items():
+                found = self.run(self.buffer.carried(sink))
+                assert {one.partition: one for one in found} == states
+
+    @invariant()
+    def letters_are_those_that_nobody_dropped_or_replayed(self) -> None:
+        if not hasattr(self, "buffer"):
+            return
+        assert self.run(self.buffer.letters.page(LetterFilter(), newest_first=False)) == self.letters
+        totals = self.buffer.stats().dead_letters
+        assert sum(one.letters for one in totals.values()) == len(self.letters)
 
     @invariant()
     def frames_are_kept_as_long_as_someone_needs_them_and_not_much_longer(self) -> None:
@@ -202,6 +311,11 @@ class BufferMachine(RuleBasedStateMachine):
         assert (
             sum(value for key, value in self.meter.counts.items() if key[0] == "records_dropped_total")
             == self.rejected
+        )
+        assert (
+            self.meter.counts["records_unrouted_total", "logs"]
+            + self.meter.counts["records_unrouted_total", "events"]
+            == self.unrouted
         )
 
 

@@ -12,7 +12,16 @@ from shipper.buffer import MINIMUM_SIZE
 from shipper.buffer.cursors import CursorTable
 from shipper.buffer.database import Database
 from shipper.buffer.index import FrameRow
-from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Pages, Quota, log_bytes, pages_for, piece_sizes
+from shipper.buffer.quota import (
+    DISK_MARGIN,
+    LARGEST_STATE,
+    PAGE_SIZE,
+    Pages,
+    Quota,
+    log_bytes,
+    pages_for,
+    piece_sizes,
+)
 from shipper.buffer.writing import Plan
 from shipper.model import Codec, CursorWrite
 from tests.buffer_files import MIB, partition
@@ -112,3 +121,26 @@ def test_estimates_are_upper_bounds(tmp_path: Path, sizes: list[int], apps: int,
     finally:
         database.close()
         path.unlink()
+
+
+@given(st.integers(MINIMUM_SIZE, 2**45))
+def test_shares_leave_the_most_to_frames(max_size: int) -> None:
+    """What is kept free for letters and carried state takes a full buffer's settling, and little of its room."""
+    quota = Quota(max_size)
+    for share in (quota.letters, quota.carried):
+        assert 0 < share.least <= share.most <= max(64 * MIB, share.least)
+        assert share.pages_aside(0) * PAGE_SIZE >= share.least
+        assert share.pages_aside(share.least) == share.pages_aside(share.most) == 0
+    assert pages_for([LARGEST_STATE + 1000]) < quota.carried.pages_aside(0)
+    assert quota.carried.pages_aside(0) + quota.letters.pages_aside(0) < quota.max_pages // 8
+    assert quota.letters.most <= max(max_size // 16, MIB)
+
+
+@given(st.integers(0, 3 * MIB), st.integers(0, 3000), st.integers(0, 1280))
+def test_what_is_allowed_lies_between_least_and_most(stored: int, used: int, aside: int) -> None:
+    """It grows with the room that frames leave, and never falls below its own share."""
+    quota = Quota(MINIMUM_SIZE)
+    for share in (quota.letters, quota.carried):
+        allowed = quota.allowed(share, stored, Pages(used, 0, 0, aside))
+        assert share.least <= allowed <= share.most
+        assert allowed <= quota.allowed(share, stored, Pages(max(0, used - 10), 0, 0, aside))
