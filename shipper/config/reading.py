@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shipper.config.section import Section
-from shipper.config.types import Text
+from shipper.config.types import ExpressionText, Text
 
 
 class Finding(Section):
@@ -21,7 +21,7 @@ class Finding(Section):
             "docs/sinks.md lists."
         ),
     )
-    pattern: Text | None = Field(
+    pattern: ExpressionText | None = Field(
         default=None,
         description=(
             "Regular expression for lines in which the field is not found. The value is the named group "
