@@ -2,9 +2,10 @@
 
 A wrong address or a proxy that answers 400 to everything must not turn the buffer into dead letters; a few bad records
 must not stop the rest. What tells the two apart is whether anything else is accepted. So a record that was refused by
-itself is buried when something was accepted after it, or when there are but a FEW such records in a row. Where there
-are more, the attempt is doubtful: nothing of it is buried, and the batch waits while others are tried. If nothing else
-is accepted meanwhile, the sink is parked. If it is, the batch may bury more, and each time four times as many.
+itself is buried when something is accepted after it, or when there are but a FEW such records in a row (MANY where
+the attempt had something accepted before). Where there are more, the attempt is doubtful: the batch waits while others
+are tried, and is asked about again. If nothing else is accepted meanwhile, the sink is parked and nothing is buried.
+If it is, the batch may bury more, and each time four times as many.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from shipper.deliver.retry import Draw
 
 FEW: Final = 3
 """This many records refused by themselves, one after the other, are no coincidence."""
+MANY: Final = 12
+"""Nor are so many where others of the batch were accepted a moment before."""
 PATIENCE: Final = 8
 """After so many refused parcels in a row, halves are no longer tried: single records tell sooner."""
 
@@ -62,16 +65,18 @@ class Trial:
     times: int = 0
     acceptances: int = 0
 
-    def allowed(self, doubt: Doubt) -> int:
-        """How many records in a row are too many."""
-        return FEW << 2 * self.times if self._cleared(doubt) else FEW
+    def allowed(self, doubt: Doubt, *, moved: bool) -> int:
+        """How many records in a row are too many; `moved`: something was accepted in this attempt."""
+        usual = MANY if moved else FEW
+        return max(usual, FEW << 2 * self.times) if self.cleared(doubt) else usual
 
     def doubtful(self, doubt: Doubt) -> Trial:
         """After one more attempt that ended in doubt."""
-        times = self.times + 1 if self.times == 0 or self._cleared(doubt) else self.times
+        times = self.times + 1 if self.times == 0 or self.cleared(doubt) else self.times
         return Trial(min(times, 12), doubt.acceptances)
 
-    def _cleared(self, doubt: Doubt) -> bool:
+    def cleared(self, doubt: Doubt) -> bool:
+        """Whether the destination took something since the batch was in doubt: it is not the destination."""
         return self.times > 0 and doubt.acceptances > self.acceptances
 
 

@@ -17,7 +17,8 @@ from shipper.sinks.port import Parcel
 @dataclass(slots=True, eq=False)
 class Piece:
     """A parcel and its place in the batch. `entries` are those it carries, from the batch's entry `start` on;
-    `settles` counts from the batch's first entry. `refused_at` is the number of acceptances when it was refused.
+    `settles` counts from the batch's first entry. `refused_at` is the number of acceptances when it was refused, and
+    `certain` whether all was well around it then.
     """
 
     start: int
@@ -28,6 +29,7 @@ class Piece:
     parts: Sequence[Piece] | None = None
     reason: str = ""
     refused_at: int | None = None
+    certain: bool = False
 
     def forget(self) -> None:
         """Keep nothing in memory that is not needed again."""
@@ -65,8 +67,11 @@ class Parcels:
         self.settled = done
         self.packed = done
         self.in_flight = 0
+        self._single_was_last = False
         self._pieces: deque[Piece] = deque()  # in the order of the entries
-        self._waiting: deque[Piece] = deque()  # in the order of sending: large ones first
+        self._fresh: deque[Piece] = deque()  # to be sent: not tried yet,
+        self._waiting: deque[Piece] = deque()  # parts of what was refused, large ones first,
+        self._singles: deque[Piece] = deque()  # and those of a single entry
         self._lines: deque[int] = deque()  # records of each entry from `settled` to `packed`
         self._refused: dict[int, Refused] = {}
 
@@ -75,24 +80,39 @@ class Parcels:
         settles = base + parcel.settles
         self._lines.extend(entry.lines for entry in entries[max(self.packed - base, 0) : parcel.settles])
         self.packed = max(self.packed, settles)
-        self._pieces.append(self._made(base, entries, parcel, settles))
+        self._pieces.append(self._made(base, entries, parcel, settles, self._fresh))
 
-    def resume(self, acceptances: int) -> None:
-        """Another attempt begins: what was refused and is not to be buried is asked about again, last of all."""
+    def resume(self) -> None:
+        """Another attempt begins: what was refused and is not buried is asked about again, last of all."""
         pieces: list[Piece] = list(self._pieces)
         while pieces:
             piece = pieces.pop(0)
             pieces[:0] = piece.parts or ()
-            if piece.refused_at is not None and acceptances <= piece.refused_at:
-                piece.refused_at = None
-                self._waiting.append(piece)
+            if piece.refused_at is not None:
+                self._ask_again(piece)
 
-    def take(self) -> Piece | None:
-        """The next parcel to send."""
-        if not self._waiting:
-            return None
-        self.in_flight += 1
-        return self._waiting.popleft()
+    def take(self, *, doubtful: bool = False) -> Piece | None:
+        """The next parcel to send. What is `doubtful` is decided soonest by records that were not tried yet and by
+        single ones, in turn; else what was refused comes first, the large parts of it before the small ones.
+        """
+        queues = (self._singles, self._waiting, self._fresh)
+        if doubtful:
+            turn = (self._fresh, self._singles) if self._single_was_last else (self._singles, self._fresh)
+            queues = (*turn, self._waiting)
+        for queue in queues:
+            if queue:
+                self.in_flight += 1
+                self._single_was_last = queue is self._singles
+                return queue.popleft()
+        return None
+
+    def wants_more(self, *, doubtful: bool) -> bool:
+        """Whether a new parcel would be the next one to send."""
+        if self._fresh:
+            return False
+        return not (self._singles or self._waiting) or (
+            doubtful and (self._single_was_last or not self._singles)
+        )
 
     def give_back(self, piece: Piece) -> None:
         """It could not be sent, or not now: it is the next one again."""
@@ -113,10 +133,10 @@ class Parcels:
         )
         self.delivered(piece)
 
-    def refused(self, piece: Piece, reason: str, acceptances: int) -> None:
+    def refused(self, piece: Piece, reason: str, acceptances: int, *, certain: bool) -> None:
         """Its only entry was refused; whether it is buried, is decided in `advance`."""
         self.in_flight -= 1
-        piece.reason, piece.refused_at = reason, acceptances
+        piece.reason, piece.refused_at, piece.certain = reason, acceptances, certain
 
     def split(self, piece: Piece, parts: Iterable[tuple[int, Sequence[Entry], Sequence[Parcel]]]) -> None:
         """It was refused: in its place come the parcels of parts of its entries. Each part is its first entry's place
@@ -125,7 +145,11 @@ class Parcels:
         self.in_flight -= 1
         made = [
             self._made(
-                piece.start + at, entries, parcel, min(piece.settles, piece.start + at + parcel.settles)
+                piece.start + at,
+                entries,
+                parcel,
+                min(piece.settles, piece.start + at + parcel.settles),
+                self._singles if len(entries) == 1 else self._waiting,
             )
             for at, entries, parcels in parts
             for parcel in parcels
@@ -137,7 +161,9 @@ class Parcels:
         piece.forget()
 
     def advance(self, acceptances: int, *, bury_all: bool = False) -> Settled:
-        """Go on over what is settled. A refused entry is, where something was accepted after it, or with `bury_all`."""
+        """Go on over what is settled. A refused entry is where something was accepted after it, or with `bury_all`; if
+        its refusal was not certain, it is asked about once more.
+        """
         before = self.settled
         dropped: Counter[str] = Counter()
         altered: Counter[str] = Counter()
@@ -147,13 +173,16 @@ class Parcels:
                 self._pieces.popleft()
                 self._pieces.extendleft(reversed(piece.parts))
                 continue
-            if piece.refused_at is not None and (bury_all or acceptances > piece.refused_at):
-                self._refused.setdefault(piece.start, Refused(piece.entries[0], piece.reason))
-            elif not piece.done:
-                break
-            else:
+            if piece.done:
                 dropped.update(piece.parcel.dropped)
                 altered.update(piece.parcel.altered)
+            elif piece.refused_at is None or not (bury_all or acceptances > piece.refused_at):
+                break
+            elif not (bury_all or piece.certain):
+                self._ask_again(piece)
+                break
+            else:
+                self._refused.setdefault(piece.start, Refused(piece.entries[0], piece.reason))
             self._pieces.popleft()
             self.settled = max(self.settled, piece.settles)
         records = sum(self._lines.popleft() for _ in range(self.settled - before)) - sum(dropped.values())
@@ -175,18 +204,21 @@ class Parcels:
     @property
     def weight(self) -> int:
         """How many entries are kept for parcels that are not done."""
-        return sum(len(piece.entries) for piece in self._waiting)
+        return sum(len(piece.entries) for piece in (*self._fresh, *self._waiting, *self._singles))
 
-    def _made(self, base: int, entries: Sequence[Entry], parcel: Parcel, settles: int) -> Piece:
-        carried = entries[parcel.start : parcel.stop]
-        piece = Piece(base + parcel.start, carried, settles, parcel)
+    def _ask_again(self, piece: Piece) -> None:
+        piece.refused_at = None
+        self._waiting.append(piece)
+
+    def _made(
+        self, base: int, entries: Sequence[Entry], parcel: Parcel, settles: int, queue: deque[Piece]
+    ) -> Piece:
+        piece = Piece(base + parcel.start, entries[parcel.start : parcel.stop], settles, parcel)
         if parcel.body is None:
             piece.done = True
             piece.forget()
-        elif len(carried) == 1 and len(entries) == 1:
-            self._waiting.appendleft(piece)
         else:
-            self._waiting.append(piece)
+            queue.append(piece)
         return piece
 
 

@@ -95,7 +95,7 @@ class RecordCourier:
         batch = load.batch
         done = batch.done if batch.plan == self._pipeline.plan else 0
         parcels = self._leftovers.take(batch.batch_id, now) or Parcels(done, now)
-        parcels.resume(self._doubt.acceptances)
+        parcels.resume()
         step = self._pipeline.start(batch.partition, load.state)
         trial = self._trials.get(batch.batch_id, Trial())
         cut = slices(batch.codec, load.frames)
@@ -129,12 +129,12 @@ class RecordCourier:
     async def _next(self, trip: Trip) -> Piece | None:
         """The next parcel to send: one that waits, or a new one; None if there is none now."""
         while trip.end is None:
-            piece = trip.parcels.take()
-            if piece is not None or trip.parcels.unsettled >= self._pacing.ahead:
-                return piece
+            more = not trip.complete and trip.parcels.unsettled < self._pacing.ahead
+            if not (more and trip.parcels.wants_more(doubtful=self._doubt.suspicious)):
+                return trip.parcels.take(doubtful=self._doubt.suspicious)
             try:
-                if not (self._pack(trip) or await self._feed(trip)):
-                    return None
+                if not self._pack(trip):
+                    await self._feed(trip)
             except ArchiveDamaged as error:
                 trip.ends(Rejected(f"a frame cannot be unpacked: {error}"), _now())
             except Exception as error:
@@ -155,8 +155,8 @@ class RecordCourier:
         trip.packing = None
         return False
 
-    async def _feed(self, trip: Trip) -> bool:
-        """Make entries of the next lines, leaving out those that were packed before; False at the end."""
+    async def _feed(self, trip: Trip) -> None:
+        """Make entries of the next lines, leaving out those that were packed before."""
         entries: list[Entry] = []
         size = 0
         while size < self._pacing.group and not trip.all_fed:
@@ -175,7 +175,6 @@ class RecordCourier:
         if entries:
             parcels = self._sink.pack(trip.load.batch.partition, entries)
             trip.packing = Packing(trip.fed - len(entries), entries, iter(parcels))
-        return bool(entries) or not trip.all_fed
 
     async def _send(self, trip: Trip, piece: Piece, watch: Watch) -> None:
         began = _now()
@@ -213,10 +212,15 @@ class RecordCourier:
             except Exception as error:
                 self._broke(trip, error)
             return
-        trip.parcels.refused(piece, reason, self._doubt.acceptances)
+        doubt, allowed = self._doubt, self._allowed(trip)
+        certain = trip.trial.cleared(doubt) or not (doubt.suspicious or doubt.singles >= allowed)
+        trip.parcels.refused(piece, reason, doubt.acceptances, certain=certain)
         trip.singles += 1
-        if trip.singles >= trip.trial.allowed(self._doubt):
+        if trip.singles >= allowed:
             trip.ends(Doubtful(reason), began)
+
+    def _allowed(self, trip: Trip) -> int:
+        return trip.trial.allowed(self._doubt, moved=trip.moved)
 
     def _split(self, trip: Trip, piece: Piece) -> None:
         partition, sort = trip.load.batch.partition, piece.parcel.sort
@@ -230,8 +234,9 @@ class RecordCourier:
     def _goes_on(self, trip: Trip) -> bool:
         """Nothing is to be sent or under way: bury what was refused, unless it is too much to be believed."""
         before = trip.parcels.settled
-        self._advance(trip, bury_all=self._doubt.singles < trip.trial.allowed(self._doubt))
-        return trip.end is not None or (not trip.complete and trip.parcels.settled > before)
+        self._advance(trip, bury_all=self._doubt.singles < self._allowed(trip))
+        asked_again = trip.parcels.weight > 0
+        return trip.end is not None or asked_again or (not trip.complete and trip.parcels.settled > before)
 
     def _conclude(self, trip: Trip) -> None:
         """All is answered that was sent: say how the attempt ended."""

@@ -11,11 +11,14 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from tests.fakes.meter import FakeMeter
 from tests.fakes.outbox import FakeOutbox
+from tests.fakes.pipeline import FakePipeline
+from tests.fakes.record_sink import FakeRecordSink
 from tests.fakes.sink import FakeSink
 from tests.virtual_time import elapsed
 
 EPOCH_S = 1_700_000_000.0
 POLICY = BatchPolicy(max_age_s=60.0, max_size=1000)
+RECORD_POLICY = BatchPolicy(max_age_s=1.0, max_size=1_000_000)
 
 
 def wall() -> float:
@@ -58,5 +61,46 @@ async def house(
     async with asyncio.TaskGroup() as group:
         running = group.create_task(worker.run(), name="worker")
         yield House(sink, outbox, meter, worker)
+        running.cancel()
+    assert sink.violations == []
+
+
+@dataclass
+class RecordHouse:
+    """The same for a sink of records. `run` ends when the worker is drained."""
+
+    sink: FakeRecordSink
+    pipeline: FakePipeline
+    outbox: FakeOutbox
+    meter: FakeMeter
+    worker: Worker
+
+    async def until_delivered(self, count: int, within_s: float = 3600.0) -> None:
+        """Wait until that many batches are acknowledged."""
+        async with asyncio.timeout(within_s):
+            while len(self.outbox.acknowledged) < count:
+                await asyncio.sleep(0.05)
+
+    def delivered(self) -> float:
+        return sum(value for key, value in self.meter.counts.items() if key[0] == "records_delivered_total")
+
+
+@asynccontextmanager
+async def record_house(
+    sink: FakeRecordSink | None = None,
+    pipeline: FakePipeline | None = None,
+    outbox: FakeOutbox | None = None,
+    *,
+    policy: BatchPolicy = RECORD_POLICY,
+) -> AsyncIterator[RecordHouse]:
+    """Runs a worker of a sink of records for as long as the block."""
+    sink = sink or FakeRecordSink()
+    outbox = outbox or FakeOutbox([sink.name], wall)
+    pipeline = pipeline or FakePipeline()
+    meter = FakeMeter()
+    worker = Worker(sink, outbox, policy, meter, pipeline=pipeline, clock=wall, draw=half)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(worker.run(), name="worker")
+        yield RecordHouse(sink, pipeline, outbox, meter, worker)
         running.cancel()
     assert sink.violations == []

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from shipper.errors import BufferUnavailable
 from shipper.model import Batch, Carried, Codec, DeadLetter, Frame, Kind, Partition
 
@@ -237,3 +239,13 @@ def frame(
         raw_size=size,
         data=(f"{app}@{at_ms};" * size)[:size].encode(),
     )
+
+
+def lines(*texts: str, app: str = "shop", at_ms: int = 0, kind: Kind = Kind.LOGS) -> Frame:
+    """A frame of records with these lines."""
+    data = b"".join(
+        orjson.dumps({"timestamp_ms": at_ms, "app": app, "line": text}, option=orjson.OPT_APPEND_NEWLINE)
+        for text in texts
+    )
+    partition = Partition(kind, "acme", app, 0)
+    return Frame(partition, Codec.NONE, len(texts), at_ms, at_ms, len(data), data)

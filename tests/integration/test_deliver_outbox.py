@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ import pytest
 
 from shipper.buffer import Buffer, WhenFull
 from shipper.deliver.port import Outbox
-from shipper.model import Codec, CursorWrite, Frame, Kind
+from shipper.model import Carried, Codec, CursorWrite, DeadLetter, Frame, Kind
 from tests.fakes.meter import FakeMeter
 from tests.fakes.outbox import FakeOutbox, frame
 
@@ -137,3 +138,66 @@ async def test_a_batch_that_was_settled_cannot_be_read(outbox: CommittingOutbox)
     assert batch is not None
     await outbox.acknowledge(batch)
     assert await outbox.read(batch) is None
+
+
+# ---- the ledger of sinks that take records ----
+
+
+def carried(app: str = "shop", *, state: bytes = b"state", records: int = 3) -> Carried:
+    return Carried(frame(app).partition, state, records, int(time.time() * 1000))
+
+
+async def test_progress_is_shown_with_the_batch_until_it_is_settled(outbox: CommittingOutbox) -> None:
+    await outbox.commit([frame("a", size=900), frame("b", size=900)], [])
+    one = await outbox.seal("archive", frame("a").partition, max_size=1000)
+    other = await outbox.seal("archive", frame("b").partition, max_size=1000)
+    assert one is not None
+    assert (one.done, one.plan) == (0, "")
+    await outbox.progressed(one, 3, "plan")
+    await outbox.progressed(one, 7, "plan")
+    assert await outbox.sealed("archive") == [replace(one, done=7, plan="plan"), other]
+    await outbox.acknowledge(one)
+    await outbox.progressed(one, 9, "plan")
+    assert await outbox.sealed("archive") == [other]
+
+
+async def test_what_a_pipeline_holds_is_replaced_with_the_acknowledgement(outbox: CommittingOutbox) -> None:
+    assert list(await outbox.carried("archive")) == []
+    for held in (carried(records=3), carried(state=b"other", records=2)):
+        await outbox.commit([frame()], [])
+        batch = await outbox.seal("archive", frame().partition, max_size=1000)
+        assert batch is not None
+        await outbox.acknowledge(batch, held)
+        assert list(await outbox.carried("archive")) == [held]
+        assert list(await outbox.carried("local")) == []
+    await outbox.commit([frame()], [])
+    batch = await outbox.seal("archive", frame().partition, max_size=1000)
+    assert batch is not None
+    await outbox.acknowledge(batch)
+    assert list(await outbox.carried("archive")) == [held], "without news it stays"
+
+
+async def test_what_a_pipeline_holds_is_kept_for_each_partition_until_it_is_empty(
+    outbox: CommittingOutbox,
+) -> None:
+    mine, other = carried("a"), carried("b", records=0)
+    await outbox.carry("archive", mine)
+    await outbox.carry("archive", other)
+    assert sorted(await outbox.carried("archive"), key=lambda one: one.partition.app) == [mine, other]
+    await outbox.carry("archive", carried("a", state=b"", records=0))
+    assert list(await outbox.carried("archive")) == [other]
+    await outbox.carry("archive", carried("never", state=b"", records=0))
+
+
+async def test_held_records_are_part_of_the_backlog(outbox: CommittingOutbox) -> None:
+    await outbox.carry("archive", carried(records=3))
+    assert outbox.stats().backlog_records["archive"] == 3
+    await outbox.carry("archive", carried(state=b"", records=0))
+    assert outbox.stats().backlog_records["archive"] == 0
+
+
+async def test_dead_letters_can_be_buried_again_and_again(outbox: CommittingOutbox) -> None:
+    letter = DeadLetter("archive", frame().partition, 5, 7, "400", b'{"line":"x"}\n')
+    await outbox.bury([letter, replace(letter, reason="413")])
+    await outbox.bury([letter])
+    await outbox.bury([])
