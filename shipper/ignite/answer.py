@@ -32,11 +32,18 @@ class Answer:
     _deframer: Deframer = field(default_factory=Deframer)
 
     def __post_init__(self) -> None:
-        """Raises CallFailed for an answer that is refused in its headers, or that is not gRPC's."""
-        status = _refusal(self.response)
-        if status is not None:
-            raise self._failed(status)
         self._content = self.response.body()
+
+    @classmethod
+    async def read(
+        cls, response: Response, base_url: str, heard: Callable[[], None], failing: Callable[[Status], None]
+    ) -> Answer:
+        """The answer that a response is. Raises CallFailed where it is refused in its headers, or is not gRPC's."""
+        answer = cls(response, base_url, heard, failing)
+        status = _refusal(response)
+        if status is not None:
+            raise answer._failed(status)
+        return answer
 
     def __aiter__(self) -> Answer:
         return self
@@ -45,12 +52,12 @@ class Answer:
         deframer = self._deframer
         while not deframer.broken:
             try:
-                data = await anext(self._content, None)
+                data = await self._content.__anext__()
+            except StopAsyncIteration:
+                self._end()
+                raise
             except TransportError as error:
                 raise self._failed(status_of(error, self.base_url, known=True)) from error
-            if data is None:
-                self._end()
-                raise StopAsyncIteration
             self.heard()
             messages = deframer.feed(data)
             if messages.bodies or messages.bad:

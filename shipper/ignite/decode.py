@@ -30,12 +30,11 @@ class LogDecoder:
     twin: Twin
     replica_id: str
     strict: bool = False
+    names: EnumNames | None = None  # of the twin's streams, where many decoders share them
     _names: EnumNames = field(init=False)
-    _mine: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._names = EnumNames(self.twin.enums.get("stream", {}), "LOG_STREAM_", lower=True)
-        self._mine = frozenset({self.replica_id} if self.strict else {self.replica_id, ""})
+        self._names = log_names(self.twin) if self.names is None else self.names
 
     def decode(self, messages: Messages) -> LogChunk:
         """All lines of one read.
@@ -56,7 +55,7 @@ class LogDecoder:
         others: set[str] = set()
         for item in items:
             name = text(item.replica_id)
-            if name in self._mine:
+            if name == self.replica_id or (not name and not self.strict):
                 kept.append(item)
             elif name:
                 others.add(name)
@@ -101,6 +100,11 @@ class LogDecoder:
         items = [message(self.twin, body) for body in messages.bodies]
         good = [item for item in items if item is not None]
         return self.rows(good, messages.bad + len(items) - len(good))
+
+
+def log_names(twin: Twin) -> EnumNames:
+    """What a log message's streams are called."""
+    return EnumNames(twin.enums.get("stream", {}), "LOG_STREAM_", lower=True)
 
 
 @dataclass(slots=True)

@@ -8,25 +8,34 @@ statuses.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from shipper.ignite import decode, plausible, wanted
 from shipper.ignite.agreement import Agreement
 from shipper.ignite.answer import Answer
 from shipper.ignite.auth import TokenSource
-from shipper.ignite.contract import Call, Contract
-from shipper.ignite.decode import EventDecoder, LogDecoder
+from shipper.ignite.contract import Call, Contract, Twin
+from shipper.ignite.decode import EventDecoder, LogDecoder, log_names
+from shipper.ignite.framing import Messages, frame
 from shipper.ignite.lanes import Lanes
+from shipper.ignite.names import EnumNames
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
-from shipper.ignite.transport import Transport
-from shipper.ignite.wire import PATIENCE_S, Wire
+from shipper.ignite.transport import Request, Response, Transport
+from shipper.ignite.wire import PATIENCE_S, Sent, Wire
 from shipper.model import App, Replica
+
+T = TypeVar("T")
 
 CALL_TIMEOUT_S: Final = (
     10.0  # unary calls answer in milliseconds; a dead connection must be found in a minute
+)
+_HEADERS: Final = (
+    ("content-type", "application/grpc"),
+    ("te", "trailers"),
+    ("grpc-accept-encoding", "identity,gzip"),
 )
 _MOST_PAGES: Final = 1_000  # a server whose cursor never ends must not keep us asking
 
@@ -47,15 +56,20 @@ class GrpcPlatform:
     call_timeout_s: float = CALL_TIMEOUT_S
     patience_s: float = PATIENCE_S
     lanes: Lanes = field(init=False)
-    _calls: Wire = field(init=False)
-    _streams: Wire = field(init=False)
-    _agreement: Agreement = field(init=False)
+    _calls: Wire[Answer] = field(init=False)
+    _streams: Wire[Answer] = field(init=False)
+    agreement: Agreement = field(init=False)
+    _log_names: tuple[Twin, EnumNames] | None = None
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.connect)
-        self._streams = Wire(self.base_url, self.tokens, self.lanes, self.headers, self.patience_s)
-        self._calls = Wire(self.base_url, self.tokens, Lanes(self.connect), self.headers)
-        self._agreement = Agreement(self.base_url, self._first_message)
+        self._streams = self._wire(self.lanes, self.patience_s)
+        self._calls = self._wire(Lanes(self.connect))
+        self.agreement = Agreement(self.base_url, self._first_message)
+
+    def _wire(self, lanes: Lanes, patience_s: float | None = None) -> Wire[Answer]:
+        question = _request("/grpc.health.v1.Health/Check", b"")  # answered, if only with UNIMPLEMENTED
+        return Wire(self.base_url, self.tokens, lanes, self.headers, Answer.read, question, patience_s)
 
     async def aclose(self) -> None:
         """Close all connections. Calls and streams that are still open fail or are cut by their callers."""
@@ -67,7 +81,7 @@ class GrpcPlatform:
         """The server's contract, asked for once; a failure to ask is CallFailed, and is tried again by the next
         caller.
         """
-        return await self._agreement.contract()
+        return await self.agreement.contract()
 
     # ---- the port ----
 
@@ -80,7 +94,7 @@ class GrpcPlatform:
             names.extend(decode.text(row.name) for row in page.apps)
             cursors.append(decode.text(page.next_cursor))
             if not cursors[-1]:
-                if self._agreement.guessing:
+                if self.agreement.guessing:
                     plausible.check_apps(names)
                 return names
             if cursors[-1] in cursors[:-1]:
@@ -91,15 +105,15 @@ class GrpcPlatform:
         call, request = await self._request("ListAppReplicas", app)
         page = await self._unary(call, request)
         replicas = decode.replicas(call.response, app, page.replicas)
-        if self._agreement.guessing:
+        if self.agreement.guessing:
             plausible.check_replicas(replicas)
         return replicas
 
     async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
         call, request = await self._request("GetAppLogs", app, replica_id=replica_id, limit=limit)
         page = await self._unary(call, request)
-        chunk = LogDecoder(call.response, replica_id, strict=self._agreement.guessing).rows(page.lines)
-        if self._agreement.guessing and page.lines:
+        chunk = self.log_decoder(call, replica_id).rows(page.lines)
+        if self.agreement.guessing and page.lines:
             plausible.check_lines(replica_id, chunk)
         return LogPage(chunk, page.truncated)
 
@@ -107,23 +121,26 @@ class GrpcPlatform:
         call, request = await self._request("GetAppEvents", app)
         page = await self._unary(call, request)
         events = EventDecoder(call.response).rows(page.events)
-        if self._agreement.guessing:
+        if self.agreement.guessing:
             plausible.check_events(events)
         return EventPage(events, page.truncated)
 
-    @asynccontextmanager
-    async def stream_logs(self, app: App, replica_id: str) -> AsyncIterator[AsyncIterator[LogChunk]]:
-        call, request = await self._request("StreamAppLogs", app, replica_id=replica_id, from_start=True)
-        guessing = self._agreement.guessing
-        decoder = LogDecoder(call.response, replica_id, strict=guessing)
-        async with self._open(self._streams, call, request) as answer:
-            yield _LogChunks(answer, decoder, guessing)
+    def stream_logs(self, app: App, replica_id: str) -> AbstractAsyncContextManager[AsyncIterator[LogChunk]]:
+        return _LogStream(self, app, replica_id)
 
-    @asynccontextmanager
-    async def stream_events(self, app: App) -> AsyncIterator[AsyncIterator[EventPage]]:
-        call, request = await self._request("StreamAppEvents", app)
-        async with self._open(self._streams, call, request) as answer:
-            yield _EventPages(answer, EventDecoder(call.response), self._agreement.guessing)
+    def stream_events(self, app: App) -> AbstractAsyncContextManager[AsyncIterator[EventPage]]:
+        return _EventStream(self, app)
+
+    async def stream(self, method: str, app: App, **fields: object) -> tuple[Call, Sent[Answer]]:
+        """A stream of an app that is not opened yet."""
+        call, request = await self._request(method, app, **fields)
+        return call, await self._streams.stream(_request(call.path, request))
+
+    def log_decoder(self, call: Call, replica_id: str) -> LogDecoder:
+        """For one replica. All of them share the names of streams."""
+        if self._log_names is None or self._log_names[0] is not call.response:
+            self._log_names = (call.response, log_names(call.response))
+        return LogDecoder(call.response, replica_id, self.agreement.guessing, self._log_names[1])
 
     # ---- calls ----
 
@@ -142,72 +159,119 @@ class GrpcPlatform:
     async def _unary(self, call: Call, request: bytes) -> Any:
         bodies: list[bytes] = []
         bad = 0
-        async with self._open(self._calls, call, request, self.call_timeout_s) as answer:
-            async for messages in answer:
-                bodies += messages.bodies
-                bad += messages.bad
-                if len(bodies) + bad > 1:
-                    break
+        try:
+            async with self._calls.open(
+                _request(call.path, request), deadline_s=self.call_timeout_s
+            ) as answer:
+                async for messages in answer:
+                    bodies += messages.bodies
+                    bad += messages.bad
+                    if len(bodies) + bad > 1:
+                        break
+        except CallFailed as failure:
+            raise CallFailed(self.agreement.failed(failure.status)) from failure
         if len(bodies) != 1 or bad:
             what = "a message that is too large or damaged" if bad else f"{len(bodies)} messages"
             raise CallFailed(Status(Code.INTERNAL, f"{call.name} answered {what} where one belongs"))
         message = decode.message(call.response, bodies[0])
         if message is None:
             raise CallFailed(Status(Code.INTERNAL, f"{call.name} answered a message that cannot be decoded"))
-        self._agreement.succeeded()
+        self.agreement.succeeded()
         return message
 
-    @asynccontextmanager
-    async def _open(
-        self, wire: Wire, call: Call, request: bytes, deadline_s: float | None = None
-    ) -> AsyncIterator[Answer]:
-        try:
-            async with wire.open(call.path, request, deadline_s=deadline_s) as answer:
-                yield answer
-        except CallFailed as failure:
-            raise CallFailed(self._agreement.failed(failure.status)) from failure
-
     async def _first_message(self, path: str, request: bytes) -> bytes:
-        async with self._calls.open(path, request, deadline_s=self.call_timeout_s) as answer:
+        async with self._calls.open(_request(path, request), deadline_s=self.call_timeout_s) as answer:
             async for messages in answer:
                 if messages.bodies:
                     return messages.bodies[0]
         raise CallFailed(Status(Code.INTERNAL, f"{path} answered no message that can be read"))
 
 
-@dataclass(slots=True)
-class _LogChunks:
-    """The log lines of an answer, read by read."""
+class _Stream(Generic[T]):
+    """An answer as the port hands it out: the context and the iterator in one, since thousands are open."""
 
-    answer: Answer
-    decoder: LogDecoder
-    unchecked: bool
+    __slots__ = ("_answer", "_app", "_opened", "_platform", "_unchecked")
 
-    def __aiter__(self) -> _LogChunks:
+    def __init__(self, platform: GrpcPlatform, app: App) -> None:
+        self._platform, self._app = platform, app
+        self._unchecked = False
+
+    async def open(self) -> Sent[Answer]:
+        """What is sent; with it is known how to decode what comes."""
+        raise NotImplementedError
+
+    def decode(self, messages: Messages) -> T:
+        """What came in one read."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> AsyncIterator[T]:
+        self._opened = await self.open()
+        self._unchecked = self._platform.agreement.guessing
+        try:
+            self._answer = await self._opened.__aenter__()
+        except CallFailed as failure:
+            raise self._failed(failure) from failure
         return self
 
-    async def __anext__(self) -> LogChunk:
-        chunk = self.decoder.decode(await anext(self.answer))
-        if self.unchecked:
-            plausible.check_lines(self.decoder.replica_id, chunk)
-            self.unchecked = False
+    async def __aexit__(self, *error: object) -> None:
+        await self._opened.__aexit__(*error)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            messages = await self._answer.__anext__()
+        except CallFailed as failure:
+            raise self._failed(failure) from failure
+        return self.decode(messages)
+
+    def _failed(self, failure: CallFailed) -> CallFailed:
+        return CallFailed(self._platform.agreement.failed(failure.status))
+
+
+class _LogStream(_Stream[LogChunk]):
+    """The log lines of a replica, read by read."""
+
+    __slots__ = ("_decoder", "_replica_id")
+
+    def __init__(self, platform: GrpcPlatform, app: App, replica_id: str) -> None:
+        super().__init__(platform, app)
+        self._replica_id = replica_id
+
+    async def open(self) -> Sent[Answer]:
+        call, sent = await self._platform.stream(
+            "StreamAppLogs", self._app, replica_id=self._replica_id, from_start=True
+        )
+        self._decoder = self._platform.log_decoder(call, self._replica_id)
+        return sent
+
+    def decode(self, messages: Messages) -> LogChunk:
+        chunk = self._decoder.decode(messages)
+        if self._unchecked:
+            plausible.check_lines(self._replica_id, chunk)
+            self._unchecked = False
         return chunk
 
 
-@dataclass(slots=True)
-class _EventPages:
-    """The events of an answer, read by read."""
+class _EventStream(_Stream[EventPage]):
+    """The events of an app, read by read."""
 
-    answer: Answer
-    decoder: EventDecoder
-    unchecked: bool
+    __slots__ = ("_decoder",)
 
-    def __aiter__(self) -> _EventPages:
-        return self
+    async def open(self) -> Sent[Answer]:
+        call, sent = await self._platform.stream("StreamAppEvents", self._app)
+        self._decoder = EventDecoder(call.response)
+        return sent
 
-    async def __anext__(self) -> EventPage:
-        page = self.decoder.decode(await anext(self.answer))
-        if self.unchecked:
+    def decode(self, messages: Messages) -> EventPage:
+        page = self._decoder.decode(messages)
+        if self._unchecked:
             plausible.check_events(page.events)
-            self.unchecked = False
+            self._unchecked = False
         return page
+
+
+def _request(path: str, message: bytes) -> Request:
+    """A gRPC request with one message."""
+    return Request("POST", path, _HEADERS, frame(message))

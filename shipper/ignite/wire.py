@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, TypeVar
 
 from shipper import __version__
-from shipper.ignite.answer import Answer
 from shipper.ignite.auth import TokenSource
 from shipper.ignite.failures import full, refused, status_of
-from shipper.ignite.framing import frame
 from shipper.ignite.lanes import FEW, Lane, Lanes
 from shipper.ignite.status import CallFailed, Code, Status
 from shipper.ignite.transport import NotTaken, Request, Response, StreamReset, TransportError
@@ -28,78 +26,106 @@ log = logging.getLogger("shipper.ignite")
 PATIENCE_S: Final = 2.0  # a stream that is unanswered for so long makes us ask its connection
 _LONGEST_PATIENCE_S: Final = 30.0
 _TRIES: Final = 20  # with each, one more connection; a server that refuses more has another reason than a cap
-_QUESTION: Final = "/grpc.health.v1.Health/Check"  # answered by every gRPC server, if only with UNIMPLEMENTED
+
+A = TypeVar("A")
+Read = Callable[[Response, str, Callable[[], None], Callable[[Status], None]], Awaitable[A]]
+"""Makes what is read of a response: called with it, the base URL, what to call with each read, and what to call with
+how the call failed. Raises CallFailed for an answer that is refused from its beginning.
+"""
 
 
 class _Unanswered(Exception):
     """The connection does not take the stream; it was not looked at."""
 
 
+@dataclass(slots=True, eq=False)
+class Sent(Generic[A]):
+    """A request and what is read of its answer, as an async context: entering sends it and waits for the answer's
+    headers, leaving cancels what is under way. Every failure of transport or status is CallFailed.
+
+    A class and no generator: thousands of streams are open, and each keeps its context.
+    """
+
+    wire: Wire[A]
+    request: Request | None
+    token: str | None = field(repr=False)
+    lane: Lane | None = None  # that it is on, for who must know after it was cut short
+    _response: Response | None = None
+
+    async def __aenter__(self) -> A:
+        assert self.request is not None, "sent before"
+        self._response = await self.wire.send(self, self.request)
+        self.request = None
+        try:
+            return await self.wire.read(self._response, self.wire.base_url, self._heard, self._failing)
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._response is not None
+        assert self.lane is not None
+        self._response.close()
+        await self.wire.lanes.release(self.lane, answered=True)
+
+    def _heard(self) -> None:
+        if self.lane is not None:
+            self.lane.heard_now()
+
+    def _failing(self, status: Status) -> None:
+        if status.code is Code.UNAUTHENTICATED and self.token is not None:
+            self.wire.tokens.refuse(self.token)
+
+
 @dataclass(slots=True)
-class _Trip:
-    """Which lane a request is on, for who must know after it was cut short."""
-
-    lane: Lane | None = None
-
-
-@dataclass(slots=True)
-class Wire:
-    """Requests to one server over `lanes`. With `patience_s`, a connection that leaves a request unanswered for so
-    long is asked whether it takes more.
+class Wire(Generic[A]):
+    """Requests to one server over `lanes`; `read` makes of a response what callers get. With `patience_s`, a connection
+    that leaves a request unanswered for so long is asked `question`, to see whether it takes more: something that every
+    server answers at once.
     """
 
     base_url: str
     tokens: TokenSource
     lanes: Lanes
     headers: Mapping[str, str] = field(repr=False)
+    read: Read[A]
+    question: Request
     patience_s: float | None = None
     _known: bool = False  # whether the server ever answered
 
+    async def stream(self, request: Request) -> Sent[A]:
+        """A request whose answer may go on for ever. Fails where there is no token."""
+        return Sent(self, request, await self.tokens.token())
+
     @asynccontextmanager
-    async def open(
-        self, path: str, message: bytes, *, deadline_s: float | None = None
-    ) -> AsyncIterator[Answer]:
-        """Send a request message. Every failure of transport or status is CallFailed, while the request is sent and
-        while the answer is read. Leaving the context cancels the call; the deadline cuts the context itself, and
-        two in a row make the connection suspect.
+    async def open(self, request: Request, *, deadline_s: float) -> AsyncIterator[A]:
+        """A request whose answer must be read in time. The deadline cuts the context itself, and two in a row make the
+        connection suspect.
         """
-        token = await self.tokens.token()  # bounded by itself, and failing with a reason of its own
-        trip = _Trip()
+        sent = await self.stream(
+            request
+        )  # the token is bounded by itself, and fails with a reason of its own
         try:
-            async with asyncio.timeout(deadline_s) as scope:
-                async with self._sent(path, message, token, trip) as answer:
-                    yield answer
+            async with asyncio.timeout(deadline_s) as scope, sent as answer:
+                yield answer
         except TimeoutError:
             if not scope.expired():
                 raise
-            if trip.lane is not None and self.lanes.timed_out(trip.lane):
+            if sent.lane is not None and self.lanes.timed_out(sent.lane):
                 self._warn()
             raise CallFailed(
                 Status(Code.DEADLINE_EXCEEDED, f"{self.base_url} did not answer within {deadline_s:g} s")
             ) from None
 
-    @asynccontextmanager
-    async def _sent(self, path: str, message: bytes, token: str | None, trip: _Trip) -> AsyncIterator[Answer]:
-        lane, response = await self._send(path, message, token, trip)
-
-        def failing(status: Status) -> None:
-            if status.code is Code.UNAUTHENTICATED and token is not None:
-                self.tokens.refuse(token)
-
-        try:
-            yield Answer(response, self.base_url, lane.heard_now, failing)
-        finally:
-            response.close()
-            await self.lanes.release(lane, answered=True)
-
-    async def _send(self, path: str, message: bytes, token: str | None, trip: _Trip) -> tuple[Lane, Response]:
-        """The answer's headers and the lane that they came on; another lane is tried where one takes no more."""
+    async def send(self, sent: Sent[A], request: Request) -> Response:
+        """An answer whose headers have come; `sent` has its lane. Another lane is tried where one takes no more."""
         patience = self.patience_s
+        request = self._whole(request, sent.token)
         for _ in range(_TRIES):
-            lane = trip.lane = self.lanes.acquire()
+            lane = sent.lane = self.lanes.acquire()
             response: Response | None = None
             try:
-                response = await self._answered(lane, self._request(path, message, token), patience)
+                response = await self._answered(lane, request, patience)
             except _Unanswered:
                 patience = _more(patience)  # the server may be slow everywhere: do not chase it
                 continue
@@ -109,7 +135,7 @@ class Wire:
                 if full(error):
                     self.lanes.full(lane.open - 1)
             else:
-                return lane, response
+                return response
             finally:
                 if response is None:
                     await self.lanes.release(lane, answered=False)
@@ -164,7 +190,7 @@ class Wire:
         sent = self.lanes.clock()
         try:
             async with asyncio.timeout(patience):
-                response = await lane.transport.send(self._request(_QUESTION, b"", None))
+                response = await lane.transport.send(self._whole(self.question, None))
                 try:
                     await response.begun()
                 finally:
@@ -188,17 +214,12 @@ class Wire:
             self.base_url,
         )
 
-    def _request(self, path: str, message: bytes, token: str | None) -> Request:
-        headers = [
-            ("user-agent", f"shipper/{__version__}"),
-            *self.headers.items(),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-            ("grpc-accept-encoding", "identity,gzip"),
-        ]
+    def _whole(self, request: Request, token: str | None) -> Request:
+        """The request's own headers come after the configuration's: what the protocol needs is not to be changed."""
+        headers = [("user-agent", f"shipper/{__version__}"), *self.headers.items(), *request.headers]
         if token is not None:
             headers.append(("authorization", f"Bearer {token}"))
-        return Request("POST", path, tuple(headers), frame(message))
+        return replace(request, headers=tuple(headers))
 
 
 async def _in_time(response: Response, patience: float | None) -> bool:

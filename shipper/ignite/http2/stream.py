@@ -59,7 +59,8 @@ class Stream:
         while not self.status:
             if self._failure is not None:
                 raise self._failure
-            await self._something()
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
 
     def body(self) -> Stream:
         return self
@@ -73,7 +74,8 @@ class Stream:
                 raise self._failure
             if self.ended:
                 raise StopAsyncIteration
-            await self._something()
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
         data = self._joined()
         self._pieces.clear()
         self.unread = 0
@@ -84,13 +86,6 @@ class Stream:
         self._carrier.drop(self)
         self._pieces.clear()
         self.unread = 0
-
-    async def _something(self) -> None:
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
 
     # ---- the connection's side ----
 
