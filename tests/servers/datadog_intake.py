@@ -46,12 +46,13 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Canned:
-    """An answer that is given whatever is asked. `after` lets it wait."""
+    """An answer that is given whatever is asked. `reached` is set when it is, `after` lets it wait."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = "{}"
     content_type: str = "application/json"
+    reached: asyncio.Event | None = None
     after: asyncio.Event | None = None
 
 
@@ -83,6 +84,8 @@ class DatadogIntake:
         self.events: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
         """Set by every request."""
+        self.hold_validation: asyncio.Event | None = None
+        """Keys are validated only once it is set."""
         self.url = ""
 
     @property
@@ -155,6 +158,8 @@ class DatadogIntake:
 
     async def _validate(self, request: web.Request) -> web.StreamResponse:
         await self._received(request)
+        if self.hold_validation is not None:
+            await self.hold_validation.wait()
         try:
             _check_key(request)
         except Refused as refused:
@@ -173,6 +178,8 @@ class DatadogIntake:
                 await self._closing.wait()
             _reset(request)
             return web.Response()
+        if planned.reached is not None:
+            planned.reached.set()
         if planned.after is not None:
             await planned.after.wait()
         return web.Response(

@@ -11,6 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import orjson
+
 from shipper.sinks.answers import answer_of, failure_of
 from shipper.sinks.datadog.body import Body, Destination
 from shipper.sinks.datadog.intake import USER_AGENT, Intake, advice, place
@@ -61,9 +63,9 @@ def validated(options: DatadogOptions) -> Answer:
             client.user_agent = USER_AGENT
             found = AuthenticationApi(client).validate()
     except ApiException as error:
-        if not error.status:  # TLS: the client keeps the words and drops the cause
-            return failure_of(OSError(str(error.reason)), place(options.api))
-        return answer_of(error.status, error.headers or {}, error.body or b"", advice=advice(options))
+        if not error.status:  # no answer: the client says so for what went wrong with TLS
+            return failure_of(_cause(error), place(options.api))
+        return answer_of(error.status, error.headers, orjson.dumps(error.body), advice=advice(options))
     except Exception as error:
         return failure_of(_cause(error), place(options.api))
     if not found.get("valid"):
@@ -88,10 +90,11 @@ def _configuration(options: DatadogOptions) -> Any:
     return configuration
 
 
-def _cause(error: Exception) -> BaseException:
-    """urllib3 wraps what happened in what it did about it."""
-    reason = getattr(error, "reason", None)
-    return reason if isinstance(reason, BaseException) else error
+def _cause(error: BaseException) -> BaseException:
+    """What really happened: the client and urllib3 wrap it, each in its own way."""
+    inner = [error.__context__, getattr(error, "reason", None), *error.args]
+    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
+    return error if deeper is None or isinstance(error, OSError) else _cause(deeper)
 
 
 def _as_outcome(answer: Answer) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -16,7 +17,7 @@ from shipper.model import Codec
 from shipper.sinks.answers import answer_of, failure_of, quoted
 from shipper.sinks.datadog.body import Body, Destination, compressed
 from shipper.sinks.datadog.options import DatadogOptions
-from shipper.sinks.port import Answer, Delivered, Parked, Retry
+from shipper.sinks.port import Answer, Parked, Retry
 
 USER_AGENT: Final = f"shipper/{__version__}"
 CONNECT_S: Final = 10.0
@@ -58,10 +59,9 @@ class Intake:
         except aiohttp.ClientHttpProxyError as error:
             return answer_of(error.status, {}, error.message, advice=advice(self._options))
         except aiohttp.ClientProxyConnectionError as error:
-            return Retry(
-                f"the proxy on the way to {place(host)} cannot be reached ({error.os_error.strerror})"
-            )
-        except (aiohttp.InvalidURL, ValueError) as error:
+            why = os.strerror(error.errno) if error.errno else str(error.os_error)
+            return Retry(f"the proxy on the way to {place(host)} cannot be reached ({why})")
+        except aiohttp.InvalidURL as error:
             return Parked(f"no request can be made to {place(host)} ({error}): check `endpoint_url`")
         except Exception as error:
             return failure_of(error, place(host))
@@ -125,8 +125,3 @@ def advice(options: DatadogOptions) -> Mapping[int, str]:
         403: key,
         404: "check `endpoint_url`" if options.endpoint_url is not None else "check `site`",
     }
-
-
-def is_fine(answer: Answer) -> bool:
-    """Whether the request was taken."""
-    return isinstance(answer, Delivered)
