@@ -23,7 +23,7 @@ from shipper.ignite.lanes import Lanes
 from shipper.ignite.names import EnumNames
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
-from shipper.ignite.transport import Request, Response, Transport
+from shipper.ignite.transport import Request, Transport
 from shipper.ignite.wire import PATIENCE_S, Sent, Wire
 from shipper.model import App, Replica
 
