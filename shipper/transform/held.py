@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
-import orjson
-
 from shipper.entry import Entry
-from shipper.model import Kind
+from shipper.transform.decoding import encode
 from shipper.transform.stacks.table import RUNTIMES
 
 Key: TypeAlias = tuple[str, str]
@@ -22,14 +21,9 @@ def key_of(record: Mapping[str, Any]) -> Key:
     return str(record.get("replica_id", "")), str(record.get("stream", ""))
 
 
-def entry_of(record: dict[str, Any]) -> Entry:
-    """A log record as an entry, before anything is read from it."""
-    return Entry(record, Kind.LOGS, int(record.get("timestamp_ms", 0)), str(record.get("line", "")))
-
-
-def stored_size(record: Mapping[str, Any]) -> int:
-    """The bytes that a record takes in the stored state."""
-    return len(orjson.dumps(record)) + 1
+def stored_size(entry: Entry) -> int:
+    """The bytes that an entry takes in the stored state."""
+    return len(encode((entry,)))
 
 
 @dataclass(slots=True)
@@ -74,22 +68,21 @@ class Trace:
         return [self._joined(entries[:sure]), *entries[sure:]] if sure else entries
 
     def stored(self) -> list[Any]:
-        """As the stored state has it."""
-        records = [entry.record for entry in self.entries]
+        """As the stored state has it, but for its entries; of those only how many there are."""
         times = [self.last_ms, self.seen_ms, self.seen_at]
-        return [*self.key, self.runtime, self.phase, *times, self.sure, self.named, records]
+        return [*self.key, self.runtime, self.phase, *times, self.sure, self.named, len(self.entries)]
 
     @classmethod
-    def restored(cls, row: Sequence[Any]) -> Trace:
-        """The inverse of `stored`. Raises ValueError or TypeError for what it cannot be."""
-        replica, stream, runtime, phase, last_ms, seen_ms, seen_at, sure, named, records = row
-        if runtime not in RUNTIMES or not 0 <= sure <= len(records):
-            raise ValueError("not a trace")
+    def restored(cls, row: Sequence[Any], entries: Iterator[Entry]) -> Trace:
+        """The inverse of `stored`; takes its entries from the front. Raises ValueError for what no trace can be."""
+        replica, stream, runtime, phase, last_ms, seen_ms, seen_at, sure, named, count = row
         trace = cls(
             (str(replica), str(stream)), runtime, str(phase), int(last_ms), int(seen_ms), int(seen_at)
         )
-        for record in records:
-            trace.add(entry_of(record), stored_size(record))
+        for entry in islice(entries, count):
+            trace.add(entry, stored_size(entry))
+        if runtime not in RUNTIMES or len(trace.entries) != count or not 0 <= sure <= count:
+            raise ValueError("no trace is stored like this")
         trace.sure, trace.named = sure, bool(named)
         return trace
 
@@ -104,5 +97,4 @@ class Trace:
             return first
         text = "\n".join([entry.text for entry in entries])
         record = {**first.record, "line": text}
-        record.pop("line_base64", None)
         return Entry(record, first.kind, first.timestamp_ms, text, lines=len(entries), failure=failure)

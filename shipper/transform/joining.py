@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from shipper.config.joining import JoinSettings
 from shipper.entry import Entry
 from shipper.model import Kind
+from shipper.transform.decoding import decode, encode
 from shipper.transform.held import Key, Trace, key_of, stored_size
 from shipper.transform.stacks.port import Verdict
 from shipper.transform.stacks.shapes import MAYBE_LINES
@@ -67,7 +68,7 @@ class Joiner:
         joiner = cls(limits)
         if state:
             try:
-                joiner._restore(orjson.loads(state))
+                joiner._restore(state)
             except (ValueError, TypeError, KeyError, AttributeError):
                 return cls(limits)
         return joiner
@@ -107,8 +108,9 @@ class Joiner:
         """What is held back, for `resume`: less than 256 KiB, empty where there is nothing to keep."""
         if not self._traces:
             return b""
-        traces = [trace.stored() for trace in self._traces.values()]
-        return orjson.dumps([_VERSION, self._newest_ms, self._records, traces])
+        traces = self._traces.values()
+        head = [_VERSION, self._newest_ms, self._records, [trace.stored() for trace in traces]]
+        return orjson.dumps(head) + b"\n" + encode([entry for trace in traces for entry in trace.entries])
 
     # ---- one record ----
 
@@ -128,7 +130,7 @@ class Joiner:
 
     def _begin(self, entry: Entry, out: list[Entry]) -> None:
         opened = opening(entry.text)
-        size = stored_size(entry.record) if opened else 0
+        size = stored_size(entry) if opened else 0
         if opened is None or size > self._limits.max_bytes:
             out.append(entry)
             return
@@ -144,7 +146,7 @@ class Joiner:
         verdict, phase = Verdict.END, ""
         if abs(entry.timestamp_ms - trace.last_ms) <= self._limits.max_wait_ms:
             verdict, phase = RUNTIMES[trace.runtime].step(trace.phase, entry.text.rstrip())
-        size = 0 if verdict is Verdict.END else stored_size(entry.record)
+        size = 0 if verdict is Verdict.END else stored_size(entry)
         full = len(trace.entries) >= self._limits.max_lines or trace.held + size > self._limits.max_bytes
         if verdict is Verdict.MAYBE and (full or trace.doubts >= MAYBE_LINES or opening(entry.text)):
             verdict = Verdict.END
@@ -206,11 +208,14 @@ class Joiner:
         out.extend(trace.release())
         self._size += trace.size - before
 
-    def _restore(self, stored: Any) -> None:
-        version, self._newest_ms, self._records, traces = stored
-        if version != _VERSION:
-            raise ValueError("another version's state")
-        for row in traces:
-            trace = Trace.restored(row)
+    def _restore(self, state: bytes) -> None:
+        head, _, records = state.partition(b"\n")
+        version, self._newest_ms, self._records, rows = orjson.loads(head)
+        entries, undecodable = decode(Kind.LOGS, records)
+        if version != _VERSION or undecodable:
+            raise ValueError("not a state of this version")
+        remaining = iter(entries)
+        for row in rows:
+            trace = Trace.restored(row, remaining)
             self._traces[trace.key] = trace
             self._size += trace.size

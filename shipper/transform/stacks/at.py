@@ -31,8 +31,9 @@ _NODE: Final = re.compile(r"\s+at (?:async )?(?:(.*) \()?([^()]*?)(?::(\d+):\d+)
 _NODE_PLACE: Final = re.compile(r":\d+:\d+\)?,?(?: \{)?$|\((?:<anonymous>|native|index \d+)\)")
 _DOTNET_PLACE: Final = re.compile(r"(.*):line (\d+)$")
 
-_CALL: Final = re.compile(r"\s+at \S")
-_CAUSE: Final = re.compile(r"\s*(?:Caused by|Wrapped by|Suppressed): ")
+CALL: Final = re.compile(r"\s+at \S")
+OMITTED: Final = re.compile(r"\s+(?:\.\.\. \d+ |\[CIRCULAR REFERENCE)")
+SEAM: Final = re.compile(r"\s*--- End of ")
 _INNER_ENDS: Final = "--- End of inner exception stack trace ---"
 SOURCE: Final = re.compile(r"(?:(?:file://)?/|node:|[A-Z]:\\|\[eval\]|evalmachine\.)\S*:\d+$")
 CARET: Final = re.compile(r"\s*\^+$")
@@ -87,13 +88,13 @@ def _calls(lines: Sequence[str]) -> list[str]:
     """The calls of the error itself, innermost first; those of a cause only where it has none of its own."""
     calls: list[str] = []
     for line in lines:
-        if _CALL.match(line):
+        if CALL.match(line):
             calls.append(line)
             if line.endswith(" {"):
                 break
         elif line.lstrip() == _INNER_ENDS:
             calls.clear()  # .NET prints the calls of the inner exception first
-        elif calls and _CAUSE.match(line):
+        elif calls and not OMITTED.match(line) and not SEAM.match(line):
             break
     return [call for call in calls if len(call) <= _MAX_CALL]
 

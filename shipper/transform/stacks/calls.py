@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shipper.entry import Failure
-from shipper.transform.stacks.at import CARET, SECTIONS, SOURCE, failure_of_calls
+from shipper.transform.stacks.at import CALL, CARET, OMITTED, SEAM, SECTIONS, SOURCE, failure_of_calls
 from shipper.transform.stacks.port import Verdict
 from shipper.transform.stacks.shapes import message_line
 
@@ -26,10 +26,7 @@ _NAMED: Final = re.compile(
 _FIRST: Final = re.compile(
     r"[A-Za-z_]\w*+(?:\.[\w$]++)++(?:: |$)|[A-Z][a-z0-9]++[A-Z][\w$]*+: |Exception in thread |(?:Uncaught |error: )"
 )
-_CALL: Final = re.compile(r"\s+at \S")
-_OMITTED: Final = re.compile(r"\s+(?:\.\.\. \d+ |\[CIRCULAR REFERENCE)")
 _CAUSE: Final = re.compile(r"(?:\s*Caused by: |\s*Wrapped by: |\s+Suppressed: |\s*---> )\S")
-_SEAM: Final = re.compile(r"\s*--- End of ")
 _PROPERTY: Final = re.compile(r"\s+(?:\[\w+\]|'[^']*'|[\w$]+): ")
 _RUNTIME: Final = "Node.js v"
 _MAX_START: Final = 16 << 10  # characters: a longer line is no beginning of a trace
@@ -77,9 +74,9 @@ class Calls:
                 return Verdict.END, ""
 
     def _in_calls(self, line: str) -> tuple[Verdict, str]:
-        if _CALL.match(line):
+        if CALL.match(line):
             return Verdict.PART, "block" if line.endswith(" {") else "calls"
-        if _OMITTED.match(line) or _SEAM.match(line):
+        if OMITTED.match(line) or SEAM.match(line):
             return Verdict.PART, "calls"
         return (Verdict.PART, "cause") if _CAUSE.match(line) else self._below("gap", line)
 

@@ -20,6 +20,7 @@ _SERVED: Final = "http: panic serving "  # net/http recovers and logs; an addres
 _FUNCTION: Final = re.compile(r"[\w~][^\s(]*+\(.*\)$")
 _PLACE: Final = re.compile(r"\t(.+):(\d+)(?: \+0x[0-9a-f]+.*)?$")
 _REGISTER: Final = re.compile(r"(?:r\d+|[a-z]{1,3}\d*|rflags|PC)\s*(?:=|\s)\s*0x[0-9a-f]+")
+_RUNTIME: Final = ("runtime/", "internal/runtime/")  # what notices a fatal error and reports it
 _REPANICKED: Final = re.compile(r" \[recovered(?:, repanicked)?\]$")
 
 
@@ -79,6 +80,8 @@ class Go:
         while panicking >= 0:  # what is inside of a panic is what recovered and reported it
             frames = frames[panicking + 1 :]
             panicking = next((at for at, frame in enumerate(frames) if frame.function == "panic"), -1)
+        own = next((at for at, frame in enumerate(frames) if not f"{frame.module}/".startswith(_RUNTIME)), 0)
+        frames = frames[own:]
         return Failure(self.name, kind, message[:MAX_MESSAGE], tuple(reversed(frames[:MAX_FRAMES])))
 
 
@@ -95,6 +98,7 @@ def frames_of_goroutine(lines: Sequence[str]) -> list[CodeFrame]:
             if within:
                 break
             within = True
+            frames.clear()  # the runtime's own stack, which it prints before
         elif found := _PLACE.match(line):
             if function:
                 frames.append(_frame(function, found[1], int(found[2])))
