@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class SentryStub:
     """
 
     port: int = 0
+    scheme: str = "http"
     project: int = 7
     script: list[Scripted] = field(default_factory=list)
     only: str | None = None
@@ -44,7 +46,7 @@ class SentryStub:
 
     @property
     def dsn(self) -> str:
-        return f"http://{KEY}@127.0.0.1:{self.port}/{self.project}"
+        return f"{self.scheme}://{KEY}@127.0.0.1:{self.port}/{self.project}"
 
     @property
     def events(self) -> list[dict[str, object]]:
@@ -99,12 +101,12 @@ class SentryStub:
 
 
 @asynccontextmanager
-async def sentry_stub() -> AsyncIterator[SentryStub]:
+async def sentry_stub(tls: ssl.SSLContext | None = None) -> AsyncIterator[SentryStub]:
     """A stub, listening for as long as the block runs; in the end no rule may have been broken."""
-    stub = SentryStub()
+    stub = SentryStub(scheme="http" if tls is None else "https")
     runner = web.ServerRunner(web.Server(stub.handle), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     stub.port = runner.addresses[0][1]
     try:
