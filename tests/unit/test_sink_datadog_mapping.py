@@ -132,6 +132,41 @@ def test_a_stack_trace_is_an_error_for_error_tracking() -> None:
     assert log["shipper"] == {"lines": 3}
 
 
+def test_a_stack_trace_is_an_error_unless_its_lines_say_otherwise() -> None:
+    failure = Failure("python", "ValueError", "no card")
+    assert shown(log_entry(TRACE, failure=failure))["status"] == "error"
+    assert shown(log_entry(TRACE, failure=failure, level=Level.WARN))["status"] == "warn"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"msg": "m", "stack_trace": TRACE},
+        {"msg": "m", "exc_info": TRACE, "note": "a longer text\n" * 50},
+        {"msg": "m", "error": {"stack": TRACE, "message": "no card", "code": 7}},
+    ],
+)
+def test_the_stack_of_a_json_line_is_the_field_that_has_it(fields: dict[str, Any]) -> None:
+    line = orjson.dumps(fields).decode()
+    log = shown(log_entry(line, fields=fields, failure=Failure("python", "ValueError", "no card")))
+    ours = {"kind": "ValueError", "message": "no card", "stack": TRACE}
+    assert log["message"] == "m"
+    if "error" in fields:
+        assert log["error"] == ours | {"code": 7}
+        assert "fields" not in log
+    else:
+        assert log["error"] == ours
+
+
+def test_what_a_line_says_otherwise_about_its_error_goes_aside() -> None:
+    fields = {"msg": "m", "error": {"kind": "Mine", "stack": TRACE}}
+    log = shown(log_entry("{}", fields=fields, failure=Failure("python", "ValueError", "no card")))
+    assert log["error"]["kind"] == "ValueError"
+    assert log["fields"] == {"error": {"kind": "Mine"}}
+    log = shown(log_entry("{}", fields={"error": "text"}, failure=Failure("go", "panic", "boom")))
+    assert log["fields"] == {"error": "text"}
+
+
 def test_fields_become_attributes_and_the_lines_own_message_the_message() -> None:
     line = '{"msg":"paid","user":{"id":7},"amount":9.5,"ok":true,"note":null,"http.status":200}'
     log = shown(log_entry(line, fields=orjson.loads(line)))

@@ -54,8 +54,8 @@ def add_fields(log: dict[str, Any], fields: Mapping[str, Any], line: str) -> Non
             aside[key] = value
         elif key not in log:
             rest[key] = value
-        elif log[key] != value:
-            aside[key] = value
+        elif other := _added(log, key, value):
+            aside[key] = other
     if text_key is not None:
         log["message"] = fields[text_key]
     else:
@@ -63,6 +63,15 @@ def add_fields(log: dict[str, Any], fields: Mapping[str, Any], line: str) -> Non
     log |= rest
     if aside:
         log[ASIDE] = aside
+
+
+def _added(log: dict[str, Any], key: str, value: Any) -> Any:
+    """Add what an attribute of objects does not say yet; what is left of the value, which the log says otherwise."""
+    ours = log[key]
+    if not isinstance(ours, dict) or not isinstance(value, dict):
+        return None if ours == value else value
+    log[key] = value | ours
+    return {name: each for name, each in value.items() if name in ours and each != ours[name]}
 
 
 def _shown(fields: Mapping[str, Any], line: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from shipper.entry import Entry
+from shipper.entry import Entry, Level
 from shipper.model import Kind
+from shipper.sinks.datadog.errors import error_of
 from shipper.sinks.datadog.facts import STATUSES, facts_of
 from shipper.sinks.datadog.fields import add_fields
 from shipper.sinks.datadog.ids import datadog_id
@@ -53,7 +54,8 @@ def log_of(entry: Entry, stamp_ms: int | None = None) -> dict[str, Any]:
 
     Its status is the level's name: Datadog goes by how it begins, and every level's begins as it should (`fatal` is
     Emergency there). Where a line does not say, there is none, and Datadog reads it from the line, where that is
-    JSON, or shows Info (https://docs.datadoghq.com/logs/log_configuration/processors/log_status_remapper/).
+    JSON, or shows Info (https://docs.datadoghq.com/logs/log_configuration/processors/log_status_remapper/); a stack
+    trace that does not say is an error.
     """
     log: dict[str, Any] = {
         "timestamp": entry.timestamp_ms if stamp_ms is None else stamp_ms,
@@ -70,8 +72,8 @@ def log_of(entry: Entry, stamp_ms: int | None = None) -> dict[str, Any]:
     if entry.trace_id is not None or entry.span_id is not None:
         log |= _ids(entry)
     if entry.failure is not None:
-        failure = entry.failure
-        log["error"] = {"kind": failure.type, "message": failure.message, "stack": entry.text}
+        log.setdefault("status", STATUSES[Level.ERROR])  # Error Tracking asks for it
+        log["error"] = error_of(entry, entry.failure)
     if entry.fields is not None:
         add_fields(log, entry.fields, entry.text)
     return log
