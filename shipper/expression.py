@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -24,8 +25,10 @@ PART: Final = "secret"
 # States of one expression that RE2 keeps. With less, expressions of a few thousand instructions fall back to an engine
 # that reads 20 MB/s in place of 500 (measured with 1 MiB).
 _MEMORY: Final = 2 << 20
-# One search reads the text once, but finding every match may read its end again for each: this bounds the sum.
-_WORK: Final = 1 << 30
+# A search reads what it is given once, but finding all matches may read it once for each. These bound the sum to a
+# gibibyte, about a second.
+_WINDOW: Final = 64 << 10
+_MOST: Final = 16 << 10
 
 _BOUND_TO_WHOLE_TEXT: Final = re.compile(r"\\[Az]|\(\?[A-Za-z]*-[A-Za-z]*m")
 
@@ -35,20 +38,34 @@ class BadExpression(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Texts joined by newlines, to be read in one go. `starts` is where each begins; none has a newline in it."""
+class Texts:
+    """Many texts to be read in one go.
+
+    Those of one line are joined; `starts` is where each begins, `numbers` which it is. Those of several are `apart`.
+    """
 
     joined: bytes
     starts: Sequence[int]
+    numbers: Sequence[int]
+    apart: Mapping[int, bytes]
 
     @classmethod
-    def of(cls, texts: Sequence[bytes]) -> Lines:
-        starts: list[int] = []
-        at = 0
-        for text in texts:
-            starts.append(at)
-            at += len(text) + 1
-        return cls(b"\n".join(texts), starts)
+    def of(cls, texts: Sequence[bytes]) -> Texts:
+        joined = b"\n".join(texts)
+        if joined.count(b"\n") == len(texts) - 1:
+            return cls(joined, _starts(texts), range(len(texts)), {})
+        numbers = [number for number, text in enumerate(texts) if b"\n" not in text]
+        single = [texts[number] for number in numbers]
+        apart = {number: text for number, text in enumerate(texts) if b"\n" in text}
+        return cls(b"\n".join(single), _starts(single), numbers, apart)
+
+    def have(self, literal: bytes) -> bool:
+        """Whether it stands in any of them."""
+        return literal in self.joined or any(literal in text for text in self.apart.values())
+
+
+def _starts(texts: Sequence[bytes]) -> list[int]:
+    return [0, *accumulate(len(text) + 1 for text in texts)][:-1]
 
 
 class Expression:
@@ -82,53 +99,60 @@ class Expression:
         found: bytes | None = match.group(group)
         return None if found is None else found.decode("utf-8", "replace")
 
-    def find(self, data: bytes, start: int) -> tuple[Span, Span] | None:
-        """The next match that is not empty, and the part of it that is meant (the group `secret`, or all)."""
-        while start <= len(data) and (match := self._anywhere.search(data, start)) is not None:
-            whole: Span = match.span()
-            part: Span = match.span(self._part)
-            if part[0] < part[1]:
-                return whole, part
-            start = max(whole[1], start + 1)
-        return None
+    def find(self, text: bytes, start: int) -> Span | None:
+        """The next match from there on, for an expression that is never found where there is nothing."""
+        match = self._anywhere.search(text, start)
+        return None if match is None else match.span()
 
-    def spans(self, data: bytes) -> Iterator[Span]:
-        """Every match, or the part of it that is meant, in order.
+    def spans(self, text: bytes, most: int = _MOST) -> Iterator[Span]:
+        """Every match that is not empty, in order, or the part of it that is meant (the group `secret`).
 
-        Where a long text has so many that reading it again for each could take seconds, all that follows is one match.
+        A search sees at most so much of a long text, and there are so many matches at most; what follows the last
+        one is then a part of it. Otherwise finding each of them could read the rest of the text again.
         """
-        at, left = 0, max(1, _WORK // max(1, len(data)))
-        while (found := self.find(data, at)) is not None:
-            whole, part = found
-            left -= 1
-            if not left:
-                yield part[0], len(data)
+        at = 0
+        while at < len(text):
+            end = min(len(text), at + _WINDOW)
+            match = self._anywhere.search(text, at, end)
+            if match is None:
+                at = len(text) if end == len(text) else end - _WINDOW // 2
+                continue
+            begin, stop = match.span()
+            if stop == end < len(text) and begin > at:  # it may be longer
+                at = begin
+                continue
+            part: Span = match.span(self._part)
+            at = max(stop, begin + 1)
+            most -= 1
+            if most <= 0:
+                yield max(part[0], begin), len(text)
                 return
-            yield part
-            at = whole[1]
+            if part[0] < part[1]:
+                yield part
 
-    def among(self, lines: Lines) -> list[int]:
-        """The indices of the lines in which it is found, ascending."""
-        if self._in_a_line is None or not lines.starts:
-            return self._one_by_one(lines)
-        search, joined, starts = self._in_a_line.search, lines.joined, lines.starts
+    def among(self, texts: Texts) -> list[int]:
+        """Which of the texts have it, ascending."""
+        found = self._among_lines(texts)
+        if not texts.apart:
+            return found
+        return sorted([*found, *(number for number, text in texts.apart.items() if self.found_in(text))])
+
+    def _among_lines(self, texts: Texts) -> list[int]:
+        starts, numbers = texts.starts, texts.numbers
+        if self._in_a_line is None or not starts:
+            ends = [*(start - 1 for start in starts[1:]), len(texts.joined)]
+            lines = zip(numbers, starts, ends, strict=False)
+            return [number for number, start, end in lines if self.found_in(texts.joined[start:end])]
+        search, joined, last = self._in_a_line.search, texts.joined, len(starts) - 1
         found: list[int] = []
-        at, count = 0, len(starts)
+        at = 0
         while (match := search(joined, at)) is not None:
             index = bisect_right(starts, match.start()) - 1
-            found.append(index)
-            if index + 1 == count:
+            found.append(numbers[index])
+            if index == last:
                 break
-            at = starts[index + 1]
+            at = starts[index + 1]  # one match a line is enough, and none reaches into the next line
         return found
-
-    def _one_by_one(self, lines: Lines) -> list[int]:
-        ends = [*(start - 1 for start in lines.starts[1:]), len(lines.joined)]
-        return [
-            index
-            for index, (start, end) in enumerate(zip(lines.starts, ends, strict=True))
-            if self._anywhere.search(lines.joined[start:end]) is not None
-        ]
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from shipper.config.routes import Conditions
 from shipper.entry import Entry
-from shipper.expression import Expression, Lines
+from shipper.expression import Expression, Texts
 from shipper.model import Kind, Partition
 
 _REMEMBERED: Final = 10_000  # names of replicas and the like, while one set of records is asked
@@ -160,20 +160,9 @@ def _level_is(names: Sequence[str]) -> Test:
 def _line_has(expression: Expression) -> Test:
     def test(entries: Sequence[Entry], indices: Indices) -> Indices:
         texts = [entries[index].text.encode("utf-8", "surrogatepass") for index in indices]
-        return [indices[found] for found in found_among(expression, texts)]
+        return [indices[found] for found in expression.among(Texts.of(texts))]
 
     return test
-
-
-def found_among(expression: Expression, texts: Sequence[bytes]) -> Indices:
-    """The indices of the texts in which it is found. Texts of several lines are read one by one."""
-    lines = Lines.of(texts)
-    if lines.joined.count(b"\n") == len(texts) - 1:
-        return expression.among(lines)
-    single = [index for index, text in enumerate(texts) if b"\n" not in text]
-    found = {single[at] for at in expression.among(Lines.of([texts[index] for index in single]))}
-    found.update(index for index, text in enumerate(texts) if b"\n" in text and expression.found_in(text))
-    return sorted(found)
 
 
 def _without(excluded: Fitted) -> Test:

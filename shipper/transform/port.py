@@ -22,7 +22,8 @@ class Ending:
     `state` is for the next pass over the same partition, empty where there is nothing to keep. `held` counts the
     records in it that are in no entry yet; they are to be flushed when nothing more has come for `hold_s` seconds.
     `dropped` counts by reason (`filtered`, `sampled`, `throttled`, `no_route`) the records that became no entry here,
-    `redacted` by pattern what was taken out. Both count what `feed` and `flush` of this pass did.
+    `redacted` by pattern what was taken out. `elsewhere` counts the records that routes send to other sinks alone, and
+    losses that another sink counts. All of them count what `feed` and `flush` of this pass did.
     """
 
     state: bytes = b""
@@ -30,6 +31,7 @@ class Ending:
     hold_s: float = 0.0
     dropped: Mapping[str, int] = field(default_factory=dict)
     redacted: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
 
 
 class Pass(Protocol):

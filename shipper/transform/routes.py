@@ -92,6 +92,14 @@ class RouteTable:
         """Every sink that a record of the partition may reach, without looking at the records."""
         return self.path(partition).sinks
 
+    def asks_for(self, sink: str) -> bool:
+        """Whether the sink's records may have to be asked which of them it gets: partitions alone do not tell."""
+        return any(
+            (route.thins and sink in route.sinks)
+            or (route.matcher.asks_records and (sink in route.sinks or not route.goes_on))
+            for route in self._routes
+        )
+
     def path(self, partition: Partition) -> Path:
         """What the routes do with a partition."""
         if not self._routes:

@@ -1,0 +1,226 @@
+"""The built-in patterns: what secrets and personal data look like in log lines.
+
+Where an expression alone would take ordinary words for secrets (`bearer authentication failed`), a judge decides.
+The expressions look only a bounded distance beyond what they match, so finding every match stays linear.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+
+from shipper.expression import Expression, Span
+from shipper.transform.patterns import Judged, Pattern
+
+# Quotes around keys and values, also as they stand in JSON that is text in JSON.
+_QUOTE: Final = r"""\\{0,3}["']?"""
+_BETWEEN: Final = rf"""{_QUOTE}\s{{0,4}}[:=]\s{{0,4}}\[?{_QUOTE}"""
+_VALUE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
+_SCHEMES: Final = r"(?:bearer|basic|digest|negotiate|ntlm|token|api-?key|hawk|aws4-hmac-sha256)"
+_PARAMETER: Final = r"""[A-Za-z0-9_-]+=(?:\\{0,3}"[^"\\]*\\{0,3}"|[^\s"'\\,]*)"""
+
+
+def built_in(name: str) -> Pattern:
+    """The built-in pattern of that name. Raises KeyError for another."""
+    return _MAKERS[name]()
+
+
+# ---- tokens ----
+
+
+def _bearer_token() -> Pattern:
+    """`Authorization` headers of any scheme, bearer and basic credentials, API keys and tokens by their name."""
+    return Pattern(
+        "bearer_token",
+        (
+            Judged(
+                rf"(?i)\bauthorization{_BETWEEN}{_SCHEMES}\s{{1,8}}"
+                rf"(?P<secret>{_PARAMETER}(?:,\s{{0,4}}{_PARAMETER})+|{_VALUE}+)"
+            ),
+            Judged(rf"(?i)\bauthorization{_BETWEEN}(?P<secret>{_VALUE}+)", _looks_random),
+            Judged(r"(?i)\bbearer\s{1,8}(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)", _looks_random),
+            Judged(r"(?i)\bbasic\s{1,8}(?P<secret>[A-Za-z0-9+/]{6,}={0,2})", _is_basic),
+            Judged(
+                r"(?i)(?:api|access|refresh|auth|id|session|client)[-_]?(?:key|token|secret)"
+                rf"{_BETWEEN}(?P<secret>{_VALUE}{{8,}})",
+                _looks_random,
+            ),
+        ),
+        Expression(
+            r"""(?i)authorization["'\\]*\s*[:=]|\b(?:bearer|basic)\s|(?:key|token|secret)["'\\]*\s{0,4}[:=]"""
+        ),
+    )
+
+
+def _looks_random(text: bytes, span: Span) -> bool:
+    """Words are no tokens: one has a digit, or is long and of both cases."""
+    token = text[span[0] : span[1]]
+    if len(token) < 8:
+        return False
+    return re.search(rb"[0-9]", token) is not None or (
+        len(token) >= 20 and token != token.lower() and token != token.upper()
+    )
+
+
+def _is_basic(text: bytes, span: Span) -> bool:
+    """Basic credentials are `user:password` in base64 (RFC 7617)."""
+    token = text[span[0] : span[1]].rstrip(b"=")
+    try:
+        said = b64decode(token + b"=" * (-len(token) % 4), validate=True)
+    except binascii.Error:
+        return False
+    return b":" in said and said.isascii() and said.decode().isprintable()
+
+
+def _jwt() -> Pattern:
+    """Three parts of base64url, the first a JSON object (RFC 7519), or five of an encrypted one (RFC 7516)."""
+    part = r"[A-Za-z0-9_-]"
+    source = rf"eyJ{part}{{8,}}\.{part}{{4,}}\.{part}*(?:\.{part}+){{0,2}}"
+    return Pattern("jwt", (Judged(source),), Expression(source), (b"eyJ",))
+
+
+def _aws_key() -> Pattern:
+    """Access key ids by their prefix, and secrets and session tokens by the name before them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    """
+    identity = r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    between = rf"(?:{_BETWEEN}|\s{{1,4}}{_QUOTE}|>)"
+    secret = (
+        rf"(?i)secret[-_ ]?(?:access)?[-_ ]?key{between}(?P<secret>[A-Za-z0-9/+]{{40}})(?:[^A-Za-z0-9/+=]|$)"
+    )
+    session = rf"(?i)(?:session|security)[-_ ]?token{between}(?P<secret>[A-Za-z0-9/+=]{{100,}})"
+    return Pattern(
+        "aws_key",
+        (Judged(identity), Judged(secret), Judged(session)),
+        Expression(rf"{identity}|(?i:secret[-_ ]?(?:access)?[-_ ]?key|(?:session|security)[-_ ]?token)"),
+    )
+
+
+def _url_password() -> Pattern:
+    """The password in `scheme://user:password@host`."""
+    source = r"""(?i)[a-z][a-z0-9+.-]{0,20}://[^\s/@:"'<>?#\\]*:(?P<secret>[^\s/@"'<>\\]+)@"""
+    return Pattern("url_password", (Judged(source),), Expression(source), (b"://",))
+
+
+# ---- people ----
+
+# Letters of the alphabets that stand in addresses: Latin with its accents, Greek, Cyrillic. Scripts that are written
+# without spaces would make the words before an address a part of it.
+_LETTER: Final = r"A-Za-z\x{C0}-\x{24F}\x{370}-\x{52F}"
+
+
+def _email() -> Pattern:
+    source = rf"[{_LETTER}0-9._%+-]+@(?:[{_LETTER}0-9-]+\.)+[{_LETTER}]{{2,}}"
+    return Pattern("email", (Judged(source),), Expression(source), (b"@",))
+
+
+_GROUPED: Final = (
+    r"[2-6][0-9]{3}(?:[ -][0-9]{4}){2}[ -][0-9]{1,4}(?:[ -][0-9]{1,3})?"
+    r"|[2-6][0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
+)
+_CARD: Final = rf"\b(?:[2-6][0-9]{{12,18}}|{_GROUPED})\b"
+_SEPARATORS: Final = re.compile(rb"[ -]")
+
+
+class _Cards:
+    """Card numbers: 13 to 19 digits from 2 to 6 on, in one or in the groups that cards show, with Luhn's check digit.
+
+    The first digit is the industry's (ISO/IEC 7812-1): numbers that begin with 1 are airlines', and times in
+    milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._expression = Expression(_CARD)
+
+    def spans(self, text: bytes) -> Iterator[Span]:
+        at = 0
+        while (found := self._expression.find(text, at)) is not None:
+            begin, end = found
+            if (stop := _card_end(text, begin, end)) is not None:
+                yield begin, stop
+                at = stop
+            else:  # the number may begin at the next group
+                separator = _SEPARATORS.search(text, begin, end)
+                at = separator.end() if separator else end
+
+
+def _card_end(text: bytes, begin: int, end: int) -> int | None:
+    """Where the card number that begins here ends; the last group may be something else, such as its code."""
+    if begin > 1 and text[begin - 1 : begin] == b"." and text[begin - 2 : begin - 1].isdigit():
+        return None  # the digits of a fraction
+    while True:
+        digits = text[begin:end].translate(None, b" -")
+        if len(digits) < 13:
+            return None
+        separators = set(text[begin:end]) & set(b" -")
+        if len(separators) <= 1 and len(digits) <= 19 and _passes_luhn(digits):
+            return end
+        cut = max(text.rfind(b" ", begin, end), text.rfind(b"-", begin, end))
+        if cut < begin:
+            return None
+        end = cut
+
+
+_DOUBLED: Final = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9))
+
+
+def _passes_luhn(digits: bytes) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    values = [digit - 48 for digit in reversed(digits)]
+    return (sum(values[0::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
+
+
+def _card_number() -> Pattern:
+    return Pattern("card_number", (_Cards(),), Expression(_CARD))
+
+
+# ---- machines ----
+
+_BYTE: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4: Final = rf"\b(?:{_BYTE}\.){{3}}{_BYTE}\b"
+_IPV6: Final = r"(?i)(?:[0-9a-f]{0,4}:){2,7}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-f]{1,4})?"
+
+
+def _ip() -> Pattern:
+    """IPv4 and IPv6 addresses; not version numbers of more parts, and not times."""
+    return Pattern(
+        "ip",
+        (Judged(_IPV6, _is_ipv6), Judged(_IPV4, _stands_alone)),
+        Expression(rf"{_IPV4}|::|(?i:(?:[0-9a-f]{{1,4}}:){{7}}|(?:[0-9a-f]{{1,4}}:){{6}}[0-9])"),
+    )
+
+
+def _stands_alone(text: bytes, span: Span) -> bool:
+    before, after = text[: span[0]][-1:], text[span[1] : span[1] + 2]
+    return before != b"." and not (after[:1] == b"." and after[1:].isdigit())
+
+
+def _is_ipv6(text: bytes, span: Span) -> bool:
+    around = text[max(0, span[0] - 1) : span[0]] + text[span[1] : span[1] + 1]
+    address = text[span[0] : span[1]]
+    if re.search(rb"[0-9A-Za-z_:.]", around.rstrip(b".")) or not re.search(rb"[0-9]", address):
+        return False
+    try:
+        IPv6Address(address.decode())
+    except AddressValueError:
+        return False
+    return True
+
+
+_MAKERS: Final[Mapping[str, Callable[[], Pattern]]] = {
+    "jwt": _jwt,
+    "aws_key": _aws_key,
+    "bearer_token": _bearer_token,
+    "url_password": _url_password,
+    "email": _email,
+    "card_number": _card_number,
+    "ip": _ip,
+}
+
+IN_ORDER: Final = tuple(_MAKERS)
+"""The order in which they are applied: the more a pattern says, the earlier."""
