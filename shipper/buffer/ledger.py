@@ -112,11 +112,12 @@ class Ledger:
         """Give numbers to the frames that a sink gets and, where needed, to their partitions."""
         plan = Plan()
         numbers: dict[Partition, int] = {}
-        for one in routed:
-            frame = one.frame
+        stored = [one for one in routed if one.bits]
+        for one in routed if len(stored) < len(routed) else ():
             if not one.bits:
-                plan.unrouted[frame.partition.kind] += frame.records
-                continue
+                plan.unrouted[one.frame.partition.kind] += one.frame.records
+        for frame_id, one in enumerate(stored, self.next_frame):
+            frame = one.frame
             number = self.index.id_of(frame.partition) or numbers.get(frame.partition)
             if number is None:
                 number = numbers[frame.partition] = self.next_partition + len(numbers)
@@ -124,7 +125,7 @@ class Ledger:
             plan.data.append(frame.data)
             plan.rows.append(
                 FrameRow(
-                    id=self.next_frame + len(plan.rows),
+                    id=frame_id,
                     partition_id=number,
                     codec=frame.codec,
                     records=frame.records,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 from shipper.buffer.commit import require_room
+from shipper.buffer.database import stored_text
 from shipper.buffer.frames import FrameDraft, make_frames
 from shipper.buffer.ledger import Ledger
 from shipper.buffer.letter_rows import LetterRow, delete_letters, letter_of, letter_row
@@ -143,8 +144,7 @@ def _slice(
     part = _Slice(then=found[-1][0] if len(found) == _SLICE else None)
     for values in found:
         row = letter_row(values[:-1])
-        reason = values[-1].decode("utf-8", "replace") if type(values[-1]) is bytes else ""
-        if wanted.takes(row.id, row.sink, row.buried_ms, reason):
+        if wanted.takes(row.id, row.sink, row.buried_ms, stored_text(values[-1])):
             part.rows.append(row)
     return part
 

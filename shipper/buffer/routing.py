@@ -6,7 +6,7 @@ from typing import Final
 
 from shipper.buffer.slots import Slots
 from shipper.buffer.values import Route
-from shipper.model import Partition
+from shipper.model import Kind, Partition
 
 _REMEMBERED: Final = 20_000  # partitions; an hour of some thousand apps
 
@@ -20,6 +20,7 @@ class Router:
     def __init__(self, slots: Slots, route: Route | None) -> None:
         self._slots = slots
         self._route = route
+        self._takers = {kind: slots.takers(kind) for kind in Kind}
         self._known: dict[Partition, int] = {}
 
     @property
@@ -29,12 +30,11 @@ class Router:
 
     def bits(self, partition: Partition) -> int:
         """The bits of the sinks that get the partition's records; 0 if no sink does."""
-        takers = self._slots.takers(partition.kind)
         if self._route is None:
-            return takers
+            return self._takers[partition.kind]
         bits = self._known.get(partition)
         if bits is None:
-            bits = takers & self._slots.bits(self._route(partition))
+            bits = self._takers[partition.kind] & self._slots.bits(self._route(partition))
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[partition] = bits

@@ -193,11 +193,11 @@ async def test_where_there_is_no_more_room_counts_go_first_and_then_what_is_held
 async def test_thousands_of_small_states_are_bounded_too(tmp_path: Path) -> None:
     """The hours of a day leave their counts behind; the oldest are forgotten, and no commit is refused for them."""
     async with opened(tmp_path, max_size=LIMIT, sinks=["search"]) as buffer:
-        for number in range(2400):
-            await buffer.carry("search", held(f"app-{number}", bytes(500), 0))
+        for number in range(1500):
+            await buffer.carry("search", held(f"app-{number}", bytes(800), 0))
         kept = await buffer.carried("search")
-        assert 1200 < len(kept) < 2400
-        assert kept[-1].partition.app == "app-2399"
+        assert 700 < len(kept) < 1500
+        assert kept[-1].partition.app == "app-1499"
         assert kept[0].partition.app != "app-0"
         done = await buffer.commit([frame(5 * MIB)], [])
         assert all(done.frame_ids)

@@ -265,22 +265,22 @@ async def test_the_oldest_are_forgotten_counted_and_recorded(tmp_path: Path) -> 
     """Kept and forgotten make up all that was buried; the youngest is always there; gap records stay few."""
     meter = FakeMeter()
     async with opened(tmp_path, max_size=LIMIT, sinks=SINKS, meter=meter) as buffer:
-        for number in range(900):
-            await buffer.bury([letter(str(number), app=f"app-{number % 2}", at_ms=number, size=2000)])
+        for number in range(500):
+            await buffer.bury([letter(str(number), app=f"app-{number % 2}", at_ms=number, size=4000)])
             assert buffer.stats().dead_letters["search"].bytes <= SHARE
         kept = await all_of(buffer)
-        assert said(kept) == [str(number) for number in range(900 - len(kept), 900)]
-        assert len(kept) > 400
+        assert said(kept) == [str(number) for number in range(500 - len(kept), 500)]
+        assert len(kept) > 200
         found = gaps(await everything(buffer, "search"))
-        assert sum(gap["lost"] for gap in found) == 900 - len(kept)
+        assert sum(gap["lost"] for gap in found) == 500 - len(kept)
         assert {(gap["reason"], gap["stream_kind"]) for gap in found} == {("rejected", "logs")}
         assert min(gap["from_ms"] for gap in found) == 0
-        assert max(gap["to_ms"] for gap in found) == 899 - len(kept)
+        assert max(gap["to_ms"] for gap in found) == 499 - len(kept)
         assert len(found) < 60
         assert gaps(await everything(buffer, "archive")) == []
-    assert meter.counts["records_dropped_total", "search", "rejected"] == 900 - len(kept)
-    assert meter.counts["dead_letters_ended_total", "search", "forgotten"] == 900 - len(kept)
-    assert meter.counts["dead_letters_buried_total", "search"] == 900
+    assert meter.counts["records_dropped_total", "search", "rejected"] == 500 - len(kept)
+    assert meter.counts["dead_letters_ended_total", "search", "forgotten"] == 500 - len(kept)
+    assert meter.counts["dead_letters_buried_total", "search"] == 500
 
 
 async def test_letters_of_gap_records_are_forgotten_without_a_gap(tmp_path: Path) -> None:
