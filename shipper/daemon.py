@@ -33,10 +33,12 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
 from shipper.ignite.connect import connect
+from shipper.ignite.gateway.platform import HttpPlatform
 from shipper.ignite.grpc import GrpcPlatform
 from shipper.model import App, Codec
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.sinks.port import Delivered
+from shipper.telemetry.crashes import reported
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
@@ -60,9 +62,11 @@ async def run(settings: Settings, *, config_path: Path) -> int:
     """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged."""
     logging_ = configure(settings.log.format, settings.log.level, secrets=secrets_in(settings))
     asyncio.get_running_loop().set_exception_handler(on_loop_exception)
+    crashes = settings.telemetry.sentry_dsn
     try:
-        log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
-        return await _run(settings, logging_)
+        with reported(crashes and crashes.reveal(), logging_.redaction):
+            log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
+            return await _run(settings, logging_)
     except (ShipperError, OSError) as error:
         log.error("shipper cannot run: %s", error)  # noqa: TRY400 - the message says it all
         return 1
@@ -128,7 +132,7 @@ class Daemon:
     """The parts, ready to run."""
 
     meter: PrometheusMeter
-    platform: GrpcPlatform
+    platform: GrpcPlatform | HttpPlatform
     buffer: Buffer
     workers: Sequence[Worker]
     intake: Intake
@@ -302,8 +306,8 @@ async def connect_report(settings: Settings) -> list[tuple[str, bool, str]]:
         await _try(
             report,
             "platform",
-            platform.contract,
-            lambda contract: f"field numbers from {contract.source.value}",
+            platform.dialect,
+            str,
         )
         selection = Selection(settings.ignite.organization, settings.apps.include, settings.apps.exclude)
         names = sorted(selection.exact())

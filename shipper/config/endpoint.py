@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-GRPC_DEFAULT_PORTS: Final = {"grpc": 80, "grpcs": 443}
+DEFAULT_PORTS: Final = {"grpc": 80, "grpcs": 443, "http": 80, "https": 443}
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})?", re.ASCII)
 _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
@@ -20,7 +20,7 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The platform's gRPC endpoint. `host` is a name or an IP address, without brackets."""
+    """Where the platform is: over gRPC, or its HTTP gateway. `host` is a name or an IP address, without brackets."""
 
     scheme: str
     host: str
@@ -28,7 +28,12 @@ class Endpoint:
 
     @property
     def tls(self) -> bool:
-        return self.scheme == "grpcs"
+        return self.scheme in ("grpcs", "https")
+
+    @property
+    def gateway(self) -> bool:
+        """Whether it is the HTTP gateway."""
+        return self.scheme in ("http", "https")
 
     @property
     def loopback(self) -> bool:
@@ -60,23 +65,21 @@ class Address:
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read `grpc://` (plaintext) or `grpcs://` (TLS) with a host and, if not 80 or 443, a port."""
+    """Read `grpcs://` or `https://` (TLS), `grpc://` or `http://` (plaintext) with a host and, if not 80 or 443, a
+    port.
+    """
     scheme, separator, _ = text.partition("://")
-    if scheme.lower() in ("http", "https") and separator:
+    if not separator or scheme.lower() not in DEFAULT_PORTS:
         raise AddressError(
-            "is the HTTP gateway, which is not supported by this version yet; write a gRPC endpoint, "
-            "for example grpcs://rpc.dodil.io:443"
-        )
-    if not separator or scheme.lower() not in GRPC_DEFAULT_PORTS:
-        raise AddressError(
-            "needs grpcs:// (TLS) or grpc:// (plaintext) in front, for example grpcs://rpc.dodil.io:443"
+            "needs grpcs:// (gRPC) or https:// (the HTTP gateway) in front, grpc:// or http:// without TLS, for "
+            "example grpcs://rpc.dodil.io:443"
         )
     parts = _split(text)
     host = _checked_host(parts)
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise AddressError("is scheme, host and port only; remove what follows the port")
     port = _checked_port(parts)
-    return Endpoint(scheme.lower(), host, GRPC_DEFAULT_PORTS[scheme.lower()] if port is None else port)
+    return Endpoint(scheme.lower(), host, DEFAULT_PORTS[scheme.lower()] if port is None else port)
 
 
 def parse_address(text: str) -> Address:

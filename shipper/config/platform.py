@@ -150,8 +150,9 @@ class IgniteSettings(Section):
 
     endpoint: GrpcEndpoint = Field(
         description=(
-            "`grpcs://host:port` (TLS, port 443 where none is given) or `grpc://host:port` (plaintext, "
-            "port 80), for example `grpcs://rpc.dodil.io:443`."
+            "`grpcs://host:port` for gRPC or `https://host:port` for the HTTP gateway (TLS, port 443 where "
+            "none is given); `grpc://` and `http://` are the same in plaintext (port 80). For example "
+            "`grpcs://rpc.dodil.io:443`. Prefer gRPC: it is faster, and its framing is documented."
         )
     )
     organization: Text = Field(

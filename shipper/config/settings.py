@@ -19,6 +19,7 @@ from shipper.config.reading import ReadSettings
 from shipper.config.redaction import RedactSettings, check_names
 from shipper.config.routes import RouteSettings
 from shipper.config.section import Section
+from shipper.config.sentry import Dsn
 from shipper.config.types import DurationIn, FilePath, ListenAddress, Matching, SizeIn
 
 DEFAULT_BUFFER_PATH = Path("/var/lib/shipper")
@@ -61,13 +62,20 @@ class BufferSettings(Section):
 
 
 class TelemetrySettings(Section):
-    """Metrics and health over HTTP."""
+    """Metrics and health over HTTP, and the daemon's own faults."""
 
     listen: ListenAddress | None = Field(
         default=DEFAULT_LISTEN,
         description=(
             "`host:port` of /metrics, /healthz and /readyz; null turns them off. Default "
             "`127.0.0.1:9464`: reachable from this machine alone; write `0.0.0.0:9464` in a container."
+        ),
+    )
+    sentry_dsn: Dsn | None = Field(
+        default=None,
+        description=(
+            "DSN of the Sentry project that gets the daemon's own faults: types, calls and versions, no records "
+            "and no names. Default null: none are reported. What your apps do goes to a sink of type `sentry`."
         ),
     )
 

@@ -83,6 +83,10 @@ class GrpcPlatform:
         """
         return await self.agreement.contract()
 
+    async def dialect(self) -> str:
+        """How the server is spoken to, for people. Raises as `contract` does."""
+        return f"gRPC, field numbers from {(await self.contract()).source.value}"
+
     # ---- the port ----
 
     async def list_apps(self) -> list[str]:

@@ -20,6 +20,7 @@ from shipper.ignite.transport import (
     TransportError,
 )
 
+PROTOCOL: Final = "http/1.1"  # its name in TLS (RFC 7301)
 CONNECT_TIMEOUT_S: Final = 10.0
 _READ_AHEAD: Final = (
     256 * 1024

@@ -1,8 +1,9 @@
-"""The TLS of the connections to the platform: whom they trust, who they are, and that they speak HTTP/2."""
+"""The TLS of the connections to the platform: whom they trust, who they are, and which HTTP they speak."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from shipper.errors import ConfigError, Problem
 from shipper.ignite.http2.client import PROTOCOL
 
 
-def client_context(tls: Tls) -> ssl.SSLContext:
-    """For every connection. Raises ConfigError where the files cannot be used; they are read once."""
+def client_context(tls: Tls, protocols: Sequence[str] = (PROTOCOL,)) -> ssl.SSLContext:
+    """For every connection; `protocols` are offered in this order (ALPN). Raises ConfigError where the files cannot be
+    used; they are read once.
+    """
     if tls.server_name is not None and _is_ip(tls.server_name):
         raise _problem("server_name", "is an IP address; name the endpoint by it instead")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificates and names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([PROTOCOL])
+    context.set_alpn_protocols(list(protocols))
     _trust(context, tls.ca_file)
     if tls.cert_file is not None and tls.key_file is not None:
         _identify(context, tls.cert_file, tls.key_file)

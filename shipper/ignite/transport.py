@@ -3,6 +3,7 @@
     TransportError
     ├── ConnectFailed      there is no connection: no address, nobody listens, TLS refuses, it took too long
     │   └── NotUnderstood  a connection was made, and what is at its other end does not speak what we speak
+    │       └── NoHttp2    because it chose another version of HTTP when TLS was set up
     ├── ConnectionLost     a connection broke, or the other side broke the protocol; what was on it is cut
     ├── StreamReset        this one request was given up; `code` says why
     └── NotTaken           nobody looked at the request: it may be sent again
@@ -38,6 +39,10 @@ class ConnectFailed(TransportError):
 
 class NotUnderstood(ConnectFailed):
     """A connection was made, and what came over it (or did not) is not the protocol."""
+
+
+class NoHttp2(NotUnderstood):
+    """The server agreed to TLS, not to HTTP/2."""
 
 
 class ConnectionLost(TransportError):

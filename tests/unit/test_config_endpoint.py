@@ -55,10 +55,12 @@ def test_anything_else_is_no_endpoint(text):
         parse_endpoint(text)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "HTTPS"])
-def test_http_gateway_is_said_to_come_later(scheme):
-    with pytest.raises(AddressError, match="not supported by this version yet"):
-        parse_endpoint(f"{scheme}://api.dodil.io")
+@pytest.mark.parametrize(("text", "tls", "port"), [("http://h", False, 80), ("HTTPS://h:8443", True, 8443)])
+def test_http_is_the_gateway(text, tls, port):
+    endpoint = parse_endpoint(text)
+    assert endpoint.gateway
+    assert (endpoint.tls, endpoint.port) == (tls, port)
+    assert not parse_endpoint("grpcs://h").gateway
 
 
 def test_credentials_in_an_endpoint_are_refused_and_not_repeated():

@@ -176,9 +176,8 @@ def test_wrong_sink_is_explained(problems_of, sink, path, message):
          "has a token that begins with 'Bearer '; write the token alone"),
         ("ignite: {endpoint: grpc://localhost, organization: a, auth: token}\n", "ignite.auth",
          "a mapping with a type (client_credentials, token, token_file, none) belongs here, not a text"),
-        ("ignite: {endpoint: https://api.dodil.io, organization: a, auth: {type: none}}\n", "ignite.endpoint",
-         '"https://api.dodil.io" is the HTTP gateway, which is not supported by this version yet; '
-         "write a gRPC endpoint, for example grpcs://rpc.dodil.io:443"),
+        ("ignite: {endpoint: https://api.dodil.io/v1, organization: a, auth: {type: none}}\n", "ignite.endpoint",
+         '"https://api.dodil.io/v1" is scheme, host and port only; remove what follows the port'),
         ("ignite: {endpoint: grpc://localhost, organization: a, auth: {type: none}, headers: {Authorization: x}}\n",
          "ignite.headers", "must not set authorization; that is what auth is for"),
         ("ignite: {endpoint: grpc://localhost, organization: a, auth: {type: none}, headers: {te: x}}\n",

@@ -12,7 +12,7 @@ from shipper.ignite.dial import Dial
 from shipper.ignite.http2.connection import Connection
 from shipper.ignite.http2.keepalive import DEFAULT, Timing
 from shipper.ignite.http2.stream import Stream
-from shipper.ignite.transport import ConnectFailed, ConnectionLost, NotUnderstood, Request, TransportError
+from shipper.ignite.transport import ConnectFailed, ConnectionLost, NoHttp2, Request, TransportError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -110,4 +110,4 @@ def _check_protocol(transport: asyncio.BaseTransport) -> None:
     """Over TLS, both sides must have agreed to HTTP/2."""
     tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     if tls is not None and tls.selected_alpn_protocol() != PROTOCOL:
-        raise NotUnderstood("the server did not agree to HTTP/2 when TLS was set up (ALPN)")
+        raise NoHttp2("the server did not agree to HTTP/2 when TLS was set up (ALPN)")
