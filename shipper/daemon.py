@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shipper import __version__
 from shipper.buffer import Buffer, WhenFull
@@ -33,8 +33,6 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
 from shipper.ignite.connect import connect
-from shipper.ignite.gateway.platform import HttpPlatform
-from shipper.ignite.grpc import GrpcPlatform
 from shipper.model import App, Codec
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.sinks.port import Delivered
@@ -44,6 +42,10 @@ from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
 from shipper.telemetry.prometheus import PrometheusMeter
 from shipper.telemetry.web import TelemetryServer
+
+if TYPE_CHECKING:
+    from shipper.ignite.gateway.platform import HttpPlatform
+    from shipper.ignite.grpc import GrpcPlatform
 
 log = logging.getLogger("shipper.daemon")
 
@@ -62,9 +64,8 @@ async def run(settings: Settings, *, config_path: Path) -> int:
     """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged."""
     logging_ = configure(settings.log.format, settings.log.level, secrets=secrets_in(settings))
     asyncio.get_running_loop().set_exception_handler(on_loop_exception)
-    crashes = settings.telemetry.sentry_dsn
     try:
-        with reported(crashes and crashes.reveal(), logging_.redaction):
+        with reported(settings.telemetry.sentry_dsn, logging_.redaction):
             log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
             return await _run(settings, logging_)
     except (ShipperError, OSError) as error:
