@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -200,9 +199,7 @@ async def test_a_check_of_a_project_that_is_limited_says_so(stub: SentryStub) ->
 
 async def test_a_sentry_of_ones_own_is_trusted_by_its_authority_alone(tmp_path: Path) -> None:
     tls = make_tls(tmp_path)
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(tls.cert_file, tls.key_file)
-    async with sentry_stub(server) as own:
+    async with sentry_stub(tls.server_context()) as own:
         async with opened(own.dsn) as sink:
             (unknown,) = await send_all(sink, event())
         async with opened(own.dsn, ca_file=tls.ca_file) as sink:
