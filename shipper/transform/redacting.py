@@ -1,21 +1,21 @@
 """Redaction of entries: every text of a record that leaves, and what was read from it.
 
-Texts are lines, messages and reasons of events, details of gaps, fields, a failure's message, the lines before it.
+Texts are lines, messages and reasons of events, details of gaps, fields, and a failure's message. The lines before a
+failure are entries too, and are remembered when they have been through here.
 Whose record it is (organization, app, replica, node, cluster, ids) is never touched: layout, routes and tags use it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from shipper.entry import Entry
-from shipper.expression import Texts
 from shipper.model import Kind
 from shipper.transform.decoding import TEXT_KEYS
-from shipper.transform.redaction import Redaction, parsed, strings_of
+from shipper.transform.redaction import Redaction, is_braced, may_hide, parsed, strings_of
 from shipper.transform.stacks.port import MAX_MESSAGE
 
 _BEYOND: Final = 4096  # bytes after a message that was cut: longer than a token
@@ -31,43 +31,60 @@ class Redactor:
     def clean(self, entries: Sequence[Entry], *, counted: bool = True) -> None:
         """Change the entries in place. Most have nothing to take out, which one look at all of them tells."""
         counts = self.counts if counted else Counter[str]()
-        owners: list[int] = []
-        texts: list[bytes] = []
-        suspects: set[int] = set()
+        texts = _texts_of(entries)
+        changed = self._redaction.texts(texts, counts)
+        hiding = self._hiding(entries, texts)
+        for index in sorted(hiding.union(changed)):
+            self._put(entries[index], texts[index], changed.get(index, texts[index]), counts)
         for index, entry in enumerate(entries):
-            text = _text_of(entry)
-            owners.append(index)
-            texts.append(text)
-            if entry.before or entry.failure is not None or entry.kind is Kind.EVENTS or b"\\" in text:
-                try:
-                    more = [*_further(entry, text)]
-                except TypeError:
-                    suspects.add(index)
-                    continue
-                owners += [index] * len(more)
-                texts += more
-        suspects.update(owners[found] for found in self._redaction.candidates(Texts.of(texts)))
-        for index in sorted(suspects):
-            self._clean_one(entries[index], counts)
+            if entry.failure is not None:
+                message = self._message(entry.failure.message, texts[index])
+                entry.failure = replace(entry.failure, message=message)
+        if entries and entries[0].kind is Kind.EVENTS:
+            self._clean_reasons(entries, counts)
 
-    def _clean_one(self, entry: Entry, counts: Counter[str]) -> None:
-        text = _text_of(entry)
-        clean = self._redaction.line(text, counts)
-        if clean != text:
-            _put(entry, clean)
-        if entry.kind is Kind.EVENTS and (reason := entry.record.get("reason")):
-            entry.record["reason"] = self._plain(str(reason), counts)
-        if entry.fields is not None and (clean != text or b"\\" in text):
-            # What the line says now, so that fields and line agree; where it is no object any more, or several lines,
-            # the fields for themselves.
+    def _clean_reasons(self, entries: Sequence[Entry], counts: Counter[str]) -> None:
+        reasons = [_bytes(str(entry.record.get("reason", ""))) for entry in entries]
+        for index, reason in self._redaction.texts(reasons, counts).items():
+            entries[index].record["reason"] = reason.decode()
+
+    def _hiding(self, entries: Sequence[Entry], texts: Sequence[bytes]) -> set[int]:
+        """The entries whose line is a JSON object with something behind its escapes."""
+        owners: list[int] = []
+        strings: list[bytes] = []
+        found: set[int] = set()
+        for index, text in enumerate(texts):
+            if b"\\" not in text or not may_hide(text):
+                continue
+            fields = entries[index].fields if entries[index].lines == 1 else None
+            try:
+                more = [_bytes(said) for said in strings_of(fields if fields is not None else parsed(text))]
+            except TypeError:  # nested too deeply for anybody
+                found.add(index)
+                continue
+            owners += [index] * len(more)
+            strings += more
+        found.update(owners[number] for number in self._redaction.texts(strings, Counter()))
+        return found
+
+    def _put(self, entry: Entry, text: bytes, clean: bytes, counts: Counter[str]) -> None:
+        """The entry with its redacted text. Fields are what the line says then; where it is no object any more, or
+        several lines, what remains of them.
+        """
+        fields: Mapping[str, Any] | None = None
+        if is_braced(text):
+            clean = self._redaction.json(clean, counts)
             fields = parsed(clean)
+        if entry.fields is not None:
             if fields is None and entry.lines > 1:
                 fields = self._redaction.value(dict(entry.fields), Counter())
             entry.fields = fields
-        if entry.failure is not None:
-            entry.failure = replace(entry.failure, message=self._message(entry.failure.message, text))
-        if entry.before:
-            entry.before = tuple((at, self._line(said)) for at, said in entry.before)
+        key = TEXT_KEYS[entry.kind]
+        try:
+            entry.record[key] = entry.text = clean.decode()
+        except UnicodeDecodeError:
+            entry.record[key] = clean
+            entry.text = clean.decode("utf-8", "replace")
 
     def _message(self, message: str, text: bytes) -> str:
         """A failure's message. One that was cut may end in half a secret, which only the text shows whole."""
@@ -81,36 +98,14 @@ class Redactor:
     def _plain(self, said: str, counts: Counter[str]) -> str:
         return self._redaction.text(_bytes(said), counts).decode("utf-8", "replace")
 
-    def _line(self, said: str) -> str:
-        return self._redaction.line(_bytes(said), Counter()).decode("utf-8", "replace")
 
-
-def _text_of(entry: Entry) -> bytes:
-    """The text as it leaves: the exact bytes of a line that is not Unicode."""
-    text = entry.record.get(TEXT_KEYS[entry.kind], "")
-    return text if isinstance(text, bytes) else _bytes(text)
-
-
-def _put(entry: Entry, text: bytes) -> None:
-    key = TEXT_KEYS[entry.kind]
-    try:
-        entry.record[key] = entry.text = text.decode()
-    except UnicodeDecodeError:
-        entry.record[key] = text
-        entry.text = text.decode("utf-8", "replace")
-
-
-def _further(entry: Entry, text: bytes) -> Iterator[bytes]:
-    """What else of the entry has to be looked at."""
-    if b"\\" in text and text.lstrip().startswith(b"{"):
-        fields = entry.fields if entry.lines == 1 else None
-        yield from map(_bytes, strings_of(fields if fields is not None else parsed(text)))
-    if entry.kind is Kind.EVENTS:
-        yield _bytes(str(entry.record.get("reason", "")))
-    if entry.failure is not None:
-        yield _bytes(entry.failure.message)
-    for _, said in entry.before:
-        yield _bytes(said)
+def _texts_of(entries: Sequence[Entry]) -> list[bytes]:
+    """The texts as they leave: the exact bytes of lines that are not Unicode. All entries are of one kind."""
+    if not entries:
+        return []
+    key = TEXT_KEYS[entries[0].kind]
+    said = [entry.record.get(key, "") for entry in entries]
+    return [text if type(text) is bytes else _bytes(text) for text in said]
 
 
 def _bytes(said: str) -> bytes:

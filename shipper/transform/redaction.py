@@ -1,14 +1,15 @@
-"""Redaction of one text: what patterns find is replaced by `[redacted:<name>]`, until they find nothing more.
+"""Redaction of texts: what patterns find is replaced by `[redacted:<name>]`, until they find nothing more.
 
 Doing it again changes nothing. That needs care: what one pattern leaves can be what another finds, and an expression
 may find the marks themselves. So marks are out of every pattern's sight, and patterns go round until a round is quiet.
+Texts are looked at many at a time: each pattern reads all of them at once, and few have what it looks for.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -16,52 +17,89 @@ import orjson
 from shipper.expression import Texts
 from shipper.transform.patterns import Pattern
 
-_ROUNDS: Final = 6  # two are usual; patterns that find their own leftovers for ever lose the text to a mark
+_ROUNDS: Final = 6  # two are usual; a text in which patterns find leftovers for ever is taken out whole
 _DEPTH: Final = 64  # of JSON; what is nested deeper is taken as text
 
 _BARE_MARK: Final = re.compile(rb"([:\[,]\s*)(\[redacted:[a-z0-9_]+\])(?=\s*[,}\]])")
+
+Pieces = list[bytes]
+"""A text, cut so that every second piece is a mark."""
 
 
 class Redaction:
     """Some patterns, in the order in which they are applied."""
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self.patterns = tuple(patterns)
-        marks = b"|".join(re.escape(pattern.mark) for pattern in self.patterns)
+        self._patterns = tuple(patterns)
+        marks = b"|".join(re.escape(pattern.mark) for pattern in self._patterns)
         self._marks = re.compile(b"(" + marks + b")")
 
-    def candidates(self, texts: Texts) -> set[int]:
-        """Which of the texts may have something that is to be taken out; few others are among them."""
-        found: set[int] = set()
-        for pattern in self.patterns:
-            found.update(pattern.among(texts))
-        return found
+    def text(self, text: bytes, counts: Counter[str]) -> bytes:
+        """A text without what is to be taken out."""
+        return self.texts([text], counts).get(0, text)
+
+    def texts(self, texts: Sequence[bytes], counts: Counter[str]) -> dict[int, bytes]:
+        """The same for many; those that change, by their number."""
+        suspects = self._suspects(texts)
+        cut: dict[int, Pieces] = {}
+        for pattern, numbers in zip(self._patterns, suspects, strict=True):
+            for number in numbers:
+                pieces = cut.get(number) or self._marks.split(texts[number])
+                cut[number] = _without(pattern, pieces, counts)
+        changed = {number for number, pieces in cut.items() if b"".join(pieces) != texts[number]}
+        for _ in range(_ROUNDS - 1):
+            if not changed:
+                break
+            changed = self._round(cut, changed, counts)
+        for number in changed:
+            cut[number] = [self._patterns[0].mark]
+        clean = {number: b"".join(pieces) for number, pieces in cut.items()}
+        return {number: text for number, text in clean.items() if text != texts[number]}
 
     def line(self, text: bytes, counts: Counter[str]) -> bytes:
-        """A line. One that is a JSON object stays one where that is possible, and its strings are read as what they
-        mean: an escape hides nothing.
-        """
+        """A line: a text that may be a JSON object."""
         clean = self.text(text, counts)
-        if not text.lstrip().startswith(b"{") or (clean == text and b"\\" not in text):
-            return clean
-        for _ in range(_ROUNDS):
-            was, clean = clean, self._object(clean, counts)
-            if clean == was:
-                return clean
-        return self.patterns[0].mark
+        return self.json(clean, counts) if may_hide(clean) or (clean != text and is_braced(text)) else clean
 
-    def text(self, text: bytes, counts: Counter[str]) -> bytes:
-        """Any text."""
-        pieces = self._marks.split(text)  # every second one is a mark
+    def json(self, text: bytes, counts: Counter[str]) -> bytes:
+        """A text that may be a JSON object and is redacted as a text: it stays an object, or becomes one again, where
+        that is possible, and its strings are read as what they mean, so that an escape hides nothing.
+        """
         for _ in range(_ROUNDS):
-            found = 0
-            for pattern in self.patterns:
-                pieces, times = _apply(pattern, pieces)
-                counts[pattern.name] += times
-                found += times
-            if not found:
-                return b"".join(pieces)
-        return self.patterns[0].mark
+            was, text = text, self._object(text, counts)
+            if text == was:
+                return text
+        return self._patterns[0].mark
+
+    def value(self, value: Any, counts: Counter[str]) -> Any:
+        """JSON data with every string, key and number read as a text; the same object where nothing is found."""
+        try:
+            strings = [*strings_of(value)]
+        except TypeError:  # nested too deeply for anybody
+            counts[self._patterns[0].name] += 1
+            return {"": self._patterns[0].mark.decode()}
+        changed = self.texts([string.encode("utf-8", "surrogatepass") for string in strings], counts)
+        if not changed:
+            return value
+        return _replaced(value, {strings[number]: text.decode() for number, text in changed.items()})
+
+    def _suspects(self, texts: Sequence[bytes]) -> list[list[int]]:
+        """For each pattern the texts that may have what it finds."""
+        together = Texts.of(texts)
+        return [pattern.among(together) for pattern in self._patterns]
+
+    def _round(self, cut: dict[int, Pieces], changed: set[int], counts: Counter[str]) -> set[int]:
+        """Once more over the texts that have changed; those that change again."""
+        owners = [(number, at) for number in sorted(changed) for at in range(0, len(cut[number]), 2)]
+        suspects = self._suspects([cut[number][at] for number, at in owners])
+        again: set[int] = set()
+        for pattern, found in zip(self._patterns, suspects, strict=True):
+            for number in sorted({owners[suspect][0] for suspect in found}):
+                before = len(cut[number])
+                cut[number] = _without(pattern, cut[number], counts)
+                if len(cut[number]) != before:
+                    again.add(number)
+        return again
 
     def _object(self, text: bytes, counts: Counter[str]) -> bytes:
         """The text as JSON, if it is or can be made an object; and once more as a text."""
@@ -71,67 +109,20 @@ class Redaction:
             if (value := parsed(quoted)) is None:
                 return text
             text = quoted
-        found: Counter[str] = Counter()
-        clean = self.value(value, found)
-        if found.total():
-            counts.update(found)
+        clean = self.value(value, counts)
+        if clean is not value:
             text = orjson.dumps(clean)
         return self.text(text, counts)
 
-    def value(self, value: Any, counts: Counter[str], depth: int = 0) -> Any:
-        """JSON data with every string, key and number read as a text. What nothing is found in stays as it is."""
-        if isinstance(value, str):
-            return self._string(value, counts)
-        if isinstance(value, bool) or value is None:
-            return value
-        if isinstance(value, (int, float)):
-            said = str(value)
-            clean = self._string(said, counts)
-            return value if clean == said else clean
-        if depth >= _DEPTH:
-            return self._deep(value, counts)
-        if isinstance(value, list):
-            return [self.value(item, counts, depth + 1) for item in value]
-        cleaned: dict[str, Any] = {}
-        for key, item in value.items():
-            name = self._string(key, counts)
-            while name in cleaned:  # two keys of one mark are still two
-                name += "_"
-            cleaned[name] = self.value(item, counts, depth + 1)
-        return cleaned
 
-    def _string(self, said: str, counts: Counter[str]) -> str:
-        text = said.encode("utf-8", "surrogatepass")
-        clean = self.text(text, counts)
-        return said if clean == text else clean.decode("utf-8", "replace")
-
-    def _deep(self, value: Any, counts: Counter[str]) -> Any:
-        try:
-            said = orjson.dumps(value)
-        except TypeError:  # nested too deeply for anybody
-            counts[self.patterns[0].name] += 1
-            return self.patterns[0].mark.decode()
-        clean = self.text(said, counts)
-        return value if clean == said else clean.decode()
+def is_braced(text: bytes) -> bool:
+    """Whether it could be a JSON object."""
+    return text.lstrip().startswith(b"{")
 
 
-def _apply(pattern: Pattern, pieces: list[bytes]) -> tuple[list[bytes], int]:
-    """Every text among the pieces without what the pattern finds, and how often it was found."""
-    times = 0
-    for form in pattern.forms:
-        parted: list[bytes] = []
-        for index, piece in enumerate(pieces):
-            if index % 2 or not piece:
-                parted.append(piece)
-                continue
-            at = 0
-            for begin, end in form.spans(piece):
-                parted += (piece[at:begin], pattern.mark)
-                at = end
-                times += 1
-            parted.append(piece[at:])
-        pieces = parted
-    return pieces, times
+def may_hide(text: bytes) -> bool:
+    """Whether it could be a JSON object with escapes, behind which a pattern sees nothing."""
+    return b"\\" in text and is_braced(text)
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
@@ -144,7 +135,7 @@ def parsed(text: bytes) -> dict[str, Any] | None:
 
 
 def strings_of(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every string, key and number of JSON data, for a quick look at what escapes may hide.
+    """Every string, key and number of JSON data as a text.
 
     Raises TypeError for data that is nested too deeply for anybody.
     """
@@ -161,3 +152,42 @@ def strings_of(value: Any, depth: int = 0) -> Iterator[str]:
             yield from strings_of(item, depth + 1)
     elif not isinstance(value, bool) and value is not None:
         yield str(value)
+
+
+def _replaced(value: Any, clean: Mapping[str, str], depth: int = 0) -> Any:
+    """The data with other texts in place of some; `strings_of` is how it was read."""
+    if isinstance(value, str):
+        return clean.get(value, value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, float)):
+        return clean.get(str(value), value)
+    if depth >= _DEPTH:
+        return clean.get(orjson.dumps(value).decode(), value)
+    if isinstance(value, list):
+        return [_replaced(item, clean, depth + 1) for item in value]
+    replaced: dict[str, Any] = {}
+    for key, item in value.items():
+        name = clean.get(key, key)
+        while name in replaced:  # two keys of one mark are still two
+            name += "_"
+        replaced[name] = _replaced(item, clean, depth + 1)
+    return replaced
+
+
+def _without(pattern: Pattern, pieces: Pieces, counts: Counter[str]) -> Pieces:
+    """Every text among the pieces without what the pattern finds."""
+    for form in pattern.forms:
+        parted: Pieces = []
+        for index, piece in enumerate(pieces):
+            if index % 2 or not piece:
+                parted.append(piece)
+                continue
+            at = 0
+            for begin, end in form.spans(piece):
+                parted += (piece[at:begin], pattern.mark)
+                at = end
+                counts[pattern.name] += 1
+            parted.append(piece[at:])
+        pieces = parted
+    return pieces
