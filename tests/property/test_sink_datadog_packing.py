@@ -14,7 +14,6 @@ from shipper.sinks.datadog.body import Body, Destination, Limits, LogPacker
 from shipper.sinks.datadog.cut import cut
 from shipper.sinks.datadog.labels import Labels
 from shipper.sinks.datadog.late import NEWEST_MS, OLDEST_MS
-from shipper.sinks.datadog.mapping import LogMapping
 from shipper.sinks.datadog.options import DatadogOptions
 from shipper.sinks.datadog.sink import DatadogSink
 from tests.fakes.datadog import NOW_MS, event_entry, log_entry, partition_of
@@ -60,7 +59,7 @@ def logs(draw: st.DrawFn) -> Entry:
 
 
 def packer(limits: Limits, late: Any = "restamp") -> LogPacker:
-    return LogPacker(LogMapping(LABELS), late, lambda: NOW_MS / 1000, limits)
+    return LogPacker(LABELS, late, lambda: NOW_MS / 1000, limits)
 
 
 def number(entry: Entry, index: int) -> Entry:
@@ -81,7 +80,7 @@ def test_packing_loses_nothing_keeps_the_order_and_stays_within_every_limit(
     entries = [number(entry, index) for index, entry in enumerate(drawn)]
     settled = dropped = 0
     arrived: list[int] = []
-    for parcel in packer(limits, late).pack(entries):
+    for parcel in packer(limits, late).pack(partition_of(log_entry()), entries):
         assert parcel.start == settled
         assert parcel.stop == parcel.settles > settled
         settled = parcel.settles
@@ -113,7 +112,7 @@ def test_packing_from_any_entry_on_gives_the_same_logs(
     """Delivery goes on anywhere after a failure, and packs halves of a request that was refused."""
 
     def of(entries: list[Entry]) -> list[Any]:
-        parcels = packer(limits).pack(entries)
+        parcels = packer(limits).pack(partition_of(log_entry()), entries)
         return [log for parcel in parcels for log in orjson.loads(parcel.body.data)]  # type: ignore[attr-defined]
 
     at = data.draw(st.integers(0, len(drawn)))

@@ -11,8 +11,8 @@ from shipper.entry import CodeFrame, Entry, Failure, Level
 from shipper.sinks.datadog.fields import RESERVED
 from shipper.sinks.datadog.ids import datadog_id
 from shipper.sinks.datadog.labels import Labels
-from shipper.sinks.datadog.mapping import LogMapping
-from tests.fakes.datadog import NODE, NOW_MS, build_entry, event_entry, gap_entry, log_entry
+from shipper.sinks.datadog.mapping import LogWriter, log_of
+from tests.fakes.datadog import NODE, NOW_MS, build_entry, event_entry, gap_entry, log_entry, partition_of
 
 TAGS = "organization:acme-corp,app:checkout,replica:checkout-7d9f6c5b4-x2x9p"
 LABELS = {
@@ -24,13 +24,15 @@ LABELS = {
 TRACE = 'Traceback (most recent call last):\n  File "/app/pay.py", line 88, in charge\nValueError: no card'
 
 
-def mapping(**changes: Any) -> LogMapping:
+def labels(**changes: Any) -> Labels:
     settings = {"source": "ignite", "service": "{app}", "hostname": "{node}", "tags": ()} | changes
-    return LogMapping(Labels(**settings))
+    return Labels(**settings)
 
 
 def shown(entry: Entry, stamp_ms: int | None = None, **changes: Any) -> dict[str, Any]:
-    log: dict[str, Any] = orjson.loads(mapping(**changes).encode(entry, stamp_ms))
+    log: dict[str, Any] = orjson.loads(
+        LogWriter(labels(**changes), partition_of(entry)).encode(entry, stamp_ms)
+    )
     return log
 
 
@@ -311,9 +313,21 @@ def test_a_gap_is_told_however_little_is_known_of_it(changes: dict[str, Any], pa
     assert part in shown(gap_entry(**changes))["message"]
 
 
-def test_labels_are_rendered_once_for_each_identity_and_memory_is_bounded() -> None:
-    one = mapping()
+def test_labels_are_kept_and_memory_is_bounded() -> None:
+    kept = labels()
+    writer = LogWriter(kept, partition_of(log_entry()))
+    first = writer.encode(log_entry())
+    assert len(kept.openings(partition_of(log_entry()))) == 1
     for number in range(10_000):
-        one.encode(log_entry(record={"replica_id": f"r{number}"}))
-    assert len(one._labels._openings) <= 4096
-    assert orjson.loads(one.encode(log_entry())) == LABELS | {"timestamp": NOW_MS, "message": "hello"}
+        entry = log_entry(record={"replica_id": f"r{number}"})
+        assert f"replica:r{number},".encode() in writer.encode(entry)
+    assert sum(map(len, kept._openings.values())) <= 4096
+    assert writer.encode(log_entry()) == first
+
+
+@pytest.mark.parametrize("level", [None, *Level])
+def test_the_short_way_writes_what_the_long_way_does(level: Level | None) -> None:
+    """Plain lines are written by a template, all others as an object."""
+    for text in ("", "plain", 'quotes " and \\ and \n', "\x00\x1f", "日本 🚀", "</script>", "%d %b"):
+        plain = log_entry(text, level=level, timestamp_ms=-5)
+        assert shown(plain) == LABELS | log_of(plain)

@@ -16,10 +16,11 @@ from typing import Final, Literal
 import zstandard
 
 from shipper.entry import Entry
-from shipper.model import Codec
+from shipper.model import Codec, Partition
 from shipper.sinks.datadog.cut import cut
+from shipper.sinks.datadog.labels import Labels
 from shipper.sinks.datadog.late import Window
-from shipper.sinks.datadog.mapping import LogMapping
+from shipper.sinks.datadog.mapping import LogWriter
 from shipper.sinks.port import Parcel
 
 CUT: Final = "cut"
@@ -59,19 +60,20 @@ class LogPacker:
 
     def __init__(
         self,
-        mapping: LogMapping,
+        labels: Labels,
         late: Literal["restamp", "drop"],
         clock: Callable[[], float],
         limits: Limits | None = None,
     ) -> None:
-        self._mapping: Final = mapping
+        self._labels: Final = labels
         self._late: Final = late
         self._clock: Final = clock
         self._limits: Final = limits or Limits()
 
-    def pack(self, entries: Sequence[Entry]) -> Iterator[Parcel]:
+    def pack(self, partition: Partition, entries: Sequence[Entry]) -> Iterator[Parcel]:
         """The entries as parcels; see `RecordSink.pack`."""
-        encode, restamps, limits = self._mapping.encode, self._late == "restamp", self._limits
+        writer = LogWriter(self._labels, partition)
+        encode, restamps, limits = writer.encode, self._late == "restamp", self._limits
         pending = _Pending(0, limits)
         window = Window(self._clock())
         for index, entry in enumerate(entries):
@@ -84,7 +86,7 @@ class LogPacker:
             log = encode(entry, stamp_ms)
             was_cut = len(log) > limits.largest_log
             if was_cut:
-                log = self._fitted(entry, stamp_ms)
+                log = self._fitted(writer, entry, stamp_ms)
             if not pending.takes(log):
                 yield pending.parcel(index)
                 pending = _Pending(index, limits)
@@ -97,12 +99,12 @@ class LogPacker:
         if pending.start < len(entries):
             yield pending.parcel(len(entries))
 
-    def _fitted(self, entry: Entry, stamp_ms: int | None) -> bytes:
+    def _fitted(self, writer: LogWriter, entry: Entry, stamp_ms: int | None) -> bytes:
         """The log of an entry that is too large: bare of what can be left out, its text cut."""
         text = entry.text
-        bare = len(self._mapping.encode_bare(entry, "", stamp_ms, len(text) * 4))
+        bare = len(writer.encode_bare(entry, "", stamp_ms, len(text) * 4))
         message, left_out = cut(text, self._limits.largest_log - bare)
-        return self._mapping.encode_bare(entry, message, stamp_ms, left_out)
+        return writer.encode_bare(entry, message, stamp_ms, left_out)
 
 
 @dataclass(slots=True)

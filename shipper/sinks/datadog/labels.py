@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from shipper.entry import Entry
-from shipper.model import Kind
+from shipper.model import Kind, Partition
 
 OWN_SOURCE: Final = "shipper"
 """The `ddsource` of what shipper says itself: gaps."""
@@ -48,26 +48,20 @@ class Labels:
         self._service: Final = service
         self._hostname: Final = hostname
         self._tags: Final = tags
-        self._openings: Final[dict[object, bytes]] = {}
+        self._openings: Final[dict[tuple[Kind, str, str], dict[object, bytes]]] = {}
+        self._kept = 0
 
-    def opening(self, entry: Entry) -> bytes:
-        """The JSON object of an entry's labels, without its closing brace."""
-        get = entry.record.get
-        key: tuple[object, ...] = (
-            get("replica_id"),
-            get("stream"),
-            get("node_name"),
-            get("cluster_id"),
-            get("app"),
-            get("organization"),
-        )
-        if entry.kind is not Kind.LOGS:
-            key = identity_of(entry)
-        opening = self._openings.get(key)
-        if opening is None:
-            if len(self._openings) >= _KEPT:
-                self._openings.clear()
-            opening = self._openings[key] = dumped(self.of(identity_of(entry)))[:-1]
+    def openings(self, partition: Partition) -> dict[object, bytes]:
+        """The openings that were kept of a partition's app, by the keys that `keep` was given."""
+        return self._openings.setdefault((partition.kind, partition.organization, partition.app), {})
+
+    def keep(self, partition: Partition, key: object, entry: Entry) -> bytes:
+        """Render an entry's labels: their JSON object without its closing brace. All others may be forgotten for it."""
+        if self._kept >= _KEPT:
+            self._openings.clear()
+            self._kept = 0
+        self._kept += 1
+        opening = self.openings(partition)[key] = dumped(self.of(identity_of(entry)))[:-1]
         return opening
 
     def of(self, identity: Identity) -> dict[str, str]:

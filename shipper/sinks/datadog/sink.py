@@ -13,7 +13,6 @@ from shipper.model import Kind, Partition
 from shipper.sinks.datadog.body import Body, LogPacker
 from shipper.sinks.datadog.intake import Intake
 from shipper.sinks.datadog.labels import Labels
-from shipper.sinks.datadog.mapping import LogMapping
 from shipper.sinks.datadog.options import DatadogOptions
 from shipper.sinks.port import Answer, Outcome, Parcel
 
@@ -35,7 +34,7 @@ class DatadogSink:
         self._labels: Final = Labels(
             source=options.source, service=options.service, hostname=options.hostname, tags=options.tags
         )
-        self._logs: Final = LogPacker(LogMapping(self._labels), options.late, clock)
+        self._logs: Final = LogPacker(self._labels, options.late, clock)
         self._intake: Final = Intake(options)
 
     async def open(self) -> None:
@@ -48,24 +47,26 @@ class DatadogSink:
         """See the port."""
         events = self._options.events if partition.kind is Kind.EVENTS else "logs"
         if events == "logs":
-            yield from self._logs.pack(entries)
+            yield from self._logs.pack(partition, entries)
         elif events == "none":
             if entries:
                 count = sum(entry.lines for entry in entries)
                 yield Parcel(0, len(entries), len(entries), None, {UNWANTED: count})
         else:
-            yield from self._pack_events(entries, also_as_logs=events == "both")
+            yield from self._pack_events(partition, entries, also_as_logs=events == "both")
 
     async def send(self, parcel: Parcel) -> Answer:
         """See the port."""
         assert isinstance(parcel.body, Body)
         return await self._intake.post(parcel.body, self._options.timeout_s)
 
-    def _pack_events(self, entries: Sequence[Entry], *, also_as_logs: bool) -> Iterator[Parcel]:
+    def _pack_events(
+        self, partition: Partition, entries: Sequence[Entry], *, also_as_logs: bool
+    ) -> Iterator[Parcel]:
         from shipper.sinks.datadog.events import EventPacker  # `open` has loaded it
 
         if also_as_logs:  # the events settle and count them
-            for parcel in self._logs.pack(entries):
+            for parcel in self._logs.pack(partition, entries):
                 if parcel.body is not None:
                     yield replace(parcel, settles=0, dropped={}, altered={}, sort="logs")
         yield from EventPacker(self._labels, self._options.source, self._options.late, self._clock).pack(
