@@ -31,7 +31,8 @@ COMMIT_EVERY_S: Final = 0.2  # with the commit itself, below the quarter of a se
 COMMIT_AT: Final = (
     4 * 1024 * 1024
 )  # bytes of NDJSON that are committed at once: one frame of this size compresses well
-HOLD_AT: Final = 16 * 1024 * 1024  # bytes of NDJSON beyond which readers wait
+# Bytes of NDJSON beyond which readers wait; as many again may be on their way into a commit.
+HOLD_AT: Final = 8 * 1024 * 1024
 
 
 class Durable(Protocol):
@@ -99,7 +100,7 @@ class Intake:
 
     async def admit(self) -> None:
         """Wait while too much is pending. Call after each chunk."""
-        if not self._room.is_set():
+        while not self._room.is_set():  # of many that are let in at once, the first may fill it again
             await self._room.wait()
 
     def take_logs(

@@ -185,8 +185,8 @@ class LogSubscription:
         return status
 
     async def _read(self) -> None:
-        replica = self.replica
-        async with self.context.platform.stream_logs(replica.app, replica.replica_id) as chunks:
+        app, replica_id = self.replica.app, self.replica.replica_id
+        async with self.context.platform.stream_logs(app, replica_id) as chunks:
             self._answered_at = asyncio.get_running_loop().time()
             self._move(State.LEAVING if self.leaving else self._following)
             await self._follow(chunks)
@@ -198,6 +198,7 @@ class LogSubscription:
             if chunk.others:
                 self.discovery.lines_name(chunk.others)
             taker.take(chunk)
+            del chunk  # thousands of silent streams would each keep what they brought last
             if self.state is State.RESUMING and taker.cursor.live:
                 self._move(State.LIVE)
             await admit()

@@ -165,6 +165,28 @@ async def test_many_readers_take_at_most_one_chunk_each_beyond_the_bound() -> No
 
 
 @virtual_time
+async def test_of_many_readers_that_waited_no_more_go_on_than_there_is_room_for() -> None:
+    async with taking(FakeDurable(wall_ms, commit_s=1.0)) as (reader, durable):
+        chunk = "x" * (HOLD_AT // 4)
+        went_on: list[int] = []
+
+        async def read(number: int) -> None:
+            await reader.intake.admit()
+            went_on.append(number)
+            await reader.take(chunk)
+
+        loop = asyncio.get_running_loop()
+        readers = [loop.create_task(read(number)) for number in range(100)]
+        await asyncio.sleep(0.5)
+        assert len(went_on) == 4 + 4
+        await asyncio.sleep(1.0)
+        assert len(went_on) == 4 + 4 + 4
+        await asyncio.gather(*readers)
+        await asyncio.sleep(1.5)
+        assert durable.log_lines == 100
+
+
+@virtual_time
 async def test_a_full_buffer_is_tried_again_when_it_has_space_and_not_before() -> None:
     async with taking() as (reader, durable):
         durable.troubles = [BufferFull("no room")] * 3
