@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -30,7 +30,8 @@ class Scripted:
 
 @dataclass
 class SentryStub:
-    """`taken` are the envelopes that were accepted, `script` the answers to come, `only` limits them to one item type.
+    """`taken` are the envelopes that were accepted. `script` are the answers to come, `only` limits them to one item
+    type; then `judge` answers, or nothing is wrong.
 
     `problems` is what broke a rule; it is answered 400 and must be empty in the end.
     """
@@ -40,6 +41,7 @@ class SentryStub:
     project: int = 7
     script: list[Scripted] = field(default_factory=list)
     only: str | None = None
+    judge: Callable[[Envelope], Scripted | None] = lambda _: None
     taken: list[Envelope] = field(default_factory=list)
     requests: list[web.BaseRequest] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -71,7 +73,7 @@ class SentryStub:
         if envelope is None:
             return web.json_response({"detail": "bad sentry DSN"}, status=403)
         applies = self.script and self.only in (None, envelope.item.type)
-        answer = self.script.pop(0) if applies else Scripted(keep=True)
+        answer = self.script.pop(0) if applies else self.judge(envelope) or Scripted(keep=True)
         if answer.keep:
             self.taken.append(envelope)
         if answer.hang:
