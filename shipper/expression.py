@@ -26,9 +26,9 @@ PART: Final = "secret"
 # that reads 20 MB/s in place of 500 (measured with 1 MiB).
 _MEMORY: Final = 2 << 20
 # A search reads what it is given once, but finding all matches may read it once for each. These bound the sum to a
-# gibibyte, about a second.
+# half a gibibyte, one or two seconds.
 _WINDOW: Final = 64 << 10
-_MOST: Final = 16 << 10
+_MOST: Final = 8 << 10
 
 _BOUND_TO_WHOLE_TEXT: Final = re.compile(r"\\[Az]|\(\?[A-Za-z]*-[A-Za-z]*m")
 
@@ -223,11 +223,12 @@ def _explained(source: str, said: str) -> BadExpression:
         return _fault(len(source) - 1, "a backslash that escapes nothing")
     if "too large" in reason:
         return BadExpression("is too large, because repetitions inside repetitions multiply; ask for fewer")
-    position = _find(source, fragment)
-    for construct, meaning in _UNSUPPORTED:
-        if construct.match(source, position):
-            return BadExpression(f"{meaning} (character {position + 1})")
-    return _fault(position, _PLAIN_WORDS.get(reason, f"something that is not understood ({reason})"))
+    places = _places(source, fragment)
+    for position in places:
+        for construct, meaning in _UNSUPPORTED:
+            if construct.match(source, position):
+                return BadExpression(f"{meaning} (character {position + 1})")
+    return _fault(places[0], _PLAIN_WORDS.get(reason, f"something that is not understood ({reason})"))
 
 
 def _fault(position: int, what: str) -> BadExpression:
@@ -240,10 +241,10 @@ def _tokens(source: str) -> Iterator[tuple[int, str]]:
     return ((found.start(), found[0]) for found in token.finditer(source))
 
 
-def _find(source: str, fragment: str) -> int:
+def _places(source: str, fragment: str) -> list[int]:
     """Where a fragment stands as such and not as part of an escape or a class; else where it stands at all."""
-    begins = (at for at, _ in _tokens(source) if source.startswith(fragment, at))
-    return next(begins, max(0, source.find(fragment)))
+    places = [at for at, _ in _tokens(source) if source.startswith(fragment, at)]
+    return places or [max(0, source.find(fragment))]
 
 
 def _unbalanced(source: str) -> int:
