@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from shipper.entry import Entry
-from shipper.transform.decoding import encode
+from shipper.model import Kind
+from shipper.transform.decoding import decode, encode
 from shipper.transform.stacks.table import RUNTIMES
 
 Key: TypeAlias = tuple[str, str]
@@ -21,9 +23,27 @@ def key_of(record: Mapping[str, Any]) -> Key:
     return str(record.get("replica_id", "")), str(record.get("stream", ""))
 
 
-def stored_size(entry: Entry) -> int:
-    """The bytes that an entry takes in the stored state."""
-    return len(encode((entry,)))
+def pack(entry: Entry, first: Entry) -> str | tuple[int, str]:
+    """An entry as the stored state has it: its time and line where the rest is as in the trace's first, which is the
+    rule, or else its record.
+    """
+    line = entry.record.get("line")
+    if entry is not first and type(line) is str:
+        likely = {**first.record, "timestamp_ms": entry.timestamp_ms, "line": line}
+        if likely == entry.record:
+            return entry.timestamp_ms, line
+    return encode((entry,)).decode()
+
+
+def unpack(packed: Any, first: Entry | None) -> Entry:
+    """The inverse of `pack`. Raises ValueError or TypeError for what it cannot be."""
+    if isinstance(packed, str):
+        (entry,), _ = decode(Kind.LOGS, packed.encode())
+        return entry
+    time_ms, line = packed
+    if first is None or not isinstance(time_ms, int) or not isinstance(line, str):
+        raise TypeError("no line is stored like this")
+    return Entry({**first.record, "timestamp_ms": time_ms, "line": line}, Kind.LOGS, time_ms, line)
 
 
 @dataclass(slots=True)
@@ -57,6 +77,10 @@ class Trace:
         """How many lines at the end only may be a part."""
         return len(self.entries) - self.sure
 
+    def size_of(self, entry: Entry) -> int:
+        """The bytes that another entry would take in the stored state."""
+        return len(orjson.dumps(pack(entry, self.entries[0] if self.entries else entry))) + 1
+
     def add(self, entry: Entry, size: int) -> None:
         self.entries.append(entry)
         self.held += size
@@ -68,21 +92,23 @@ class Trace:
         return [self._joined(entries[:sure]), *entries[sure:]] if sure else entries
 
     def stored(self) -> list[Any]:
-        """As the stored state has it, but for its entries; of those only how many there are."""
+        """As the stored state has it."""
+        packed = [pack(entry, self.entries[0]) for entry in self.entries]
         times = [self.last_ms, self.seen_ms, self.seen_at]
-        return [*self.key, self.runtime, self.phase, *times, self.sure, self.named, len(self.entries)]
+        return [*self.key, self.runtime, self.phase, *times, self.sure, self.named, packed]
 
     @classmethod
-    def restored(cls, row: Sequence[Any], entries: Iterator[Entry]) -> Trace:
-        """The inverse of `stored`; takes its entries from the front. Raises ValueError for what no trace can be."""
-        replica, stream, runtime, phase, last_ms, seen_ms, seen_at, sure, named, count = row
+    def restored(cls, row: Sequence[Any]) -> Trace:
+        """The inverse of `stored`. Raises ValueError or TypeError for what it cannot be."""
+        replica, stream, runtime, phase, last_ms, seen_ms, seen_at, sure, named, packed = row
+        if runtime not in RUNTIMES or not 0 <= sure <= len(packed):
+            raise ValueError("no trace is stored like this")
         trace = cls(
             (str(replica), str(stream)), runtime, str(phase), int(last_ms), int(seen_ms), int(seen_at)
         )
-        for entry in islice(entries, count):
-            trace.add(entry, stored_size(entry))
-        if runtime not in RUNTIMES or len(trace.entries) != count or not 0 <= sure <= count:
-            raise ValueError("no trace is stored like this")
+        for one in packed:
+            entry = unpack(one, trace.entries[0] if trace.entries else None)
+            trace.add(entry, trace.size_of(entry))
         trace.sure, trace.named = sure, bool(named)
         return trace
 

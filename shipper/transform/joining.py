@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from shipper.config.joining import JoinSettings
 from shipper.entry import Entry
 from shipper.model import Kind
-from shipper.transform.decoding import decode, encode
-from shipper.transform.held import Key, Trace, key_of, stored_size
+from shipper.transform.held import Key, Trace, key_of
 from shipper.transform.stacks.port import Verdict
 from shipper.transform.stacks.shapes import MAYBE_LINES
 from shipper.transform.stacks.table import RUNTIMES, may_open, opening
@@ -68,7 +67,7 @@ class Joiner:
         joiner = cls(limits)
         if state:
             try:
-                joiner._restore(state)
+                joiner._restore(orjson.loads(state))
             except (ValueError, TypeError, KeyError, AttributeError):
                 return cls(limits)
         return joiner
@@ -108,9 +107,8 @@ class Joiner:
         """What is held back, for `resume`: less than 256 KiB, empty where there is nothing to keep."""
         if not self._traces:
             return b""
-        traces = self._traces.values()
-        head = [_VERSION, self._newest_ms, self._records, [trace.stored() for trace in traces]]
-        return orjson.dumps(head) + b"\n" + encode([entry for trace in traces for entry in trace.entries])
+        traces = [trace.stored() for trace in self._traces.values()]
+        return orjson.dumps([_VERSION, self._newest_ms, self._records, traces])
 
     # ---- one record ----
 
@@ -130,14 +128,17 @@ class Joiner:
 
     def _begin(self, entry: Entry, out: list[Entry]) -> None:
         opened = opening(entry.text)
-        size = stored_size(entry) if opened else 0
-        if opened is None or size > self._limits.max_bytes:
+        if opened is None:
             out.append(entry)
             return
         runtime, verdict, phase = opened
+        trace = Trace(key_of(entry.record), runtime)
+        size = trace.size_of(entry)
+        if size > self._limits.max_bytes:
+            out.append(entry)
+            return
         if not self._traces:
             self._newest_ms, self._records = entry.timestamp_ms, 0
-        trace = Trace(key_of(entry.record), runtime)
         self._size += trace.size
         self._take(trace, entry, size, verdict, phase, out)
 
@@ -146,7 +147,7 @@ class Joiner:
         verdict, phase = Verdict.END, ""
         if abs(entry.timestamp_ms - trace.last_ms) <= self._limits.max_wait_ms:
             verdict, phase = RUNTIMES[trace.runtime].step(trace.phase, entry.text.rstrip())
-        size = 0 if verdict is Verdict.END else stored_size(entry)
+        size = 0 if verdict is Verdict.END else trace.size_of(entry)
         full = len(trace.entries) >= self._limits.max_lines or trace.held + size > self._limits.max_bytes
         if verdict is Verdict.MAYBE and (full or trace.doubts >= MAYBE_LINES or opening(entry.text)):
             verdict = Verdict.END
@@ -157,6 +158,7 @@ class Joiner:
         if full:
             trace.sure = len(trace.entries)
             self._release(trace, out)
+            size = trace.size_of(entry)  # more, where it is the first
         self._take(trace, entry, size, verdict, phase, out)
 
     def _take(
@@ -208,14 +210,12 @@ class Joiner:
         out.extend(trace.release())
         self._size += trace.size - before
 
-    def _restore(self, state: bytes) -> None:
-        head, _, records = state.partition(b"\n")
-        version, self._newest_ms, self._records, rows = orjson.loads(head)
-        entries, undecodable = decode(Kind.LOGS, records)
-        if version != _VERSION or undecodable:
-            raise ValueError("not a state of this version")
-        remaining = iter(entries)
+    def _restore(self, stored: Any) -> None:
+        version, newest_ms, records, rows = stored
+        if version != _VERSION:
+            raise ValueError("another version's state")
+        self._newest_ms, self._records = int(newest_ms), int(records)
         for row in rows:
-            trace = Trace.restored(row, remaining)
+            trace = Trace.restored(row)
             self._traces[trace.key] = trace
             self._size += trace.size

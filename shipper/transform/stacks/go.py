@@ -14,7 +14,7 @@ from shipper.entry import CodeFrame, Failure
 from shipper.transform.stacks.port import MAX_FRAMES, MAX_MESSAGE, Verdict
 from shipper.transform.stacks.shapes import message_line
 
-_GOROUTINE: Final = re.compile(r"goroutine \d+ .*\[.+\]:$")
+_GOROUTINE: Final = re.compile(r"goroutine \d+ ")  # and a state in brackets at the end
 _START: Final = re.compile(r"panic: |fatal error: |runtime: goroutine stack exceeds |SIG[A-Z]+: ")
 _SERVED: Final = "http: panic serving "  # net/http recovers and logs; an address and the message follow
 _FUNCTION: Final = re.compile(r"[\w~][^\s(]*+\(.*\)$")
@@ -34,7 +34,7 @@ class Go:
     def start(self, line: str) -> tuple[Verdict, str] | None:
         if _START.match(line) or _SERVED in line:
             return Verdict.MAYBE, "head"
-        return (Verdict.MAYBE, "calls") if _GOROUTINE.match(line) else None
+        return (Verdict.MAYBE, "calls") if _is_goroutine(line) else None
 
     def step(self, phase: str, line: str) -> tuple[Verdict, str]:
         match phase:
@@ -85,8 +85,12 @@ class Go:
         return Failure(self.name, kind, message[:MAX_MESSAGE], tuple(reversed(frames[:MAX_FRAMES])))
 
 
+def _is_goroutine(line: str) -> bool:
+    return line.endswith("]:") and _GOROUTINE.match(line) is not None
+
+
 def _opens_calls(line: str) -> bool:
-    return _GOROUTINE.match(line) is not None or line == "runtime stack:"
+    return _is_goroutine(line) or line == "runtime stack:"
 
 
 def frames_of_goroutine(lines: Sequence[str]) -> list[CodeFrame]:
@@ -94,7 +98,7 @@ def frames_of_goroutine(lines: Sequence[str]) -> list[CodeFrame]:
     frames: list[CodeFrame] = []
     function, within = "", False
     for line in lines:
-        if _GOROUTINE.match(line):
+        if _is_goroutine(line):
             if within:
                 break
             within = True

@@ -30,6 +30,7 @@ _DETAILS: Final = (
 _GROUP: Final = re.compile(r"\s+[|+]")
 _FILE: Final = re.compile(r'\s*File "(.+?)", line (\d+)(?:,? in (.+))?')
 _SYNTAX: Final = re.compile(r'  File ".+", line \d+$')
+_SYNTAX_ERROR: Final = re.compile(r"\w+Error: ")
 _EXCEPTION: Final = re.compile(r"([^\W\d][\w.<>]*+)(?:: ?(.*))?$")
 _DUMP: Final = re.compile(r"(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):$")
 _DUMP_DETAIL: Final = re.compile(
@@ -41,7 +42,8 @@ _FIRST: Final = re.compile(r'  File "|Exception in thread |Fatal Python error: '
 class Python:
     """Phases: `thread` before the header, `head` after it, `frames`, `end` after the exception's line, `text` after
     a line below it that is not indented, `gap` after an empty one, `chained` after the words between two
-    tracebacks, `group` in an exception group, `fatal` in a fatal error's dump.
+    tracebacks, `group` in an exception group, `syntax` in a syntax error without a header, `fatal` in a fatal
+    error's dump.
     """
 
     name = "python"
@@ -51,7 +53,7 @@ class Python:
             return Verdict.MAYBE, "group" if line.endswith(_GROUP_HEADER) else "head"
         if _FIRST.match(line):
             if _SYNTAX.match(line):
-                return Verdict.MAYBE, "frames"
+                return Verdict.MAYBE, "syntax"
             if line.startswith("Exception in thread ") and line.endswith(":") and '"' not in line:
                 return Verdict.MAYBE, "thread"
             if line.startswith(_FATAL):
@@ -68,6 +70,10 @@ class Python:
                 return Verdict.PART, "group" if line.endswith(_GROUP_HEADER) else "head"
             case "chained":
                 return (Verdict.PART, "frames") if _SYNTAX.match(line) else _empty(line, "chained")
+            case "syntax":
+                if _SYNTAX_ERROR.match(line):
+                    return Verdict.PART, "end"
+                return (Verdict.MAYBE, "syntax") if line.startswith("    ") else (Verdict.END, "")
             case "group":
                 return (Verdict.PART, "group") if _GROUP.match(line) else _empty(line, "gap")
             case "end" | "gap" | "text":
@@ -82,7 +88,11 @@ class Python:
     def _in_frames(self, line: str) -> tuple[Verdict, str]:
         if line.startswith("  "):
             return Verdict.PART, "frames"
-        return (Verdict.PART, "end") if _EXCEPTION.match(line) else (Verdict.END, "")
+        named = _EXCEPTION.match(line)
+        # A small word alone is no exception: the traceback was cut off, and something else follows.
+        if named and (named[2] is not None or "." in line or not line.islower()):
+            return Verdict.PART, "end"
+        return Verdict.END, ""
 
     def _after(self, phase: str, line: str) -> tuple[Verdict, str]:
         """Below the exception's own line: the rest of its message, or the next traceback of a chain.
