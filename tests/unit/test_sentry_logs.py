@@ -156,3 +156,11 @@ def test_a_flood_of_fields_is_bounded() -> None:
 def test_times_that_no_calendar_has_are_moved_to_the_nearest_that_it_has() -> None:
     early, late = written(line(at=-5), line(at=10**18))
     assert (early["timestamp"], late["timestamp"]) == (0.0, 253_402_300_799.999)
+
+
+def test_a_log_that_swells_in_json_leaves_without_its_fields() -> None:
+    swelling = "\x01" * 70_000
+    (parcel,) = Packing().pack([line(swelling, fields={f"f{n}": swelling for n in range(64)})])
+    (log,) = logs_of([parcel])
+    assert "f1" not in log["attributes"]
+    assert parcel.altered == {"cut": 1}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ _LONGEST_NAME: Final = 200
 _MOST_FIELDS: Final = 64
 _DEEPEST: Final = 4
 _MOST_ORIGINS: Final = 4096
+_LARGEST: Final = 512 * 1024
+_IDENTITY: Final = ("organization", "app", "replica_id", "cluster_id", "node_name", "stream")
 _EARLIEST_MS: Final = 0
 _LATEST_MS: Final = 253_402_300_799_999  # the last of the year 9999
 _IN_OTHER_WORDS: Final = frozenset(
@@ -57,11 +59,14 @@ Attribute = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """What a replica's logs share: the opening of their attributes, those attributes' names, the trace."""
+    """What a replica's logs share: the opening of their attributes, those attributes' names, the trace, and what
+    their ids begin with.
+    """
 
     attributes: bytes
     names: frozenset[str]
     trace_id: str
+    identity: str
 
 
 class LogWriter:
@@ -69,17 +74,16 @@ class LogWriter:
 
     def __init__(self, options: SentryOptions) -> None:
         self._options = options
-        self._common: dict[tuple[Origin, str], _Common] = {}
+        self._common: dict[tuple[object, ...], _Common] = {}
 
     def write(self, entry: Entry, sequence: int) -> tuple[bytes, bool]:
         """The log, and whether it was cut. `sequence` tells apart records of one millisecond, in their order."""
-        origin = origin_of(entry)
-        common = self._common_of(origin, str(entry.record.get("stream") or ""))
+        common = self._common_of(entry)
         text = text_of(entry)
         body = cut(text, LONGEST_BODY)
         own = dict(_attributes(entry, common.names))
         own["sentry.timestamp.sequence"] = {"value": sequence, "type": "integer"}
-        own["shipper.record"] = {"value": record_id(entry), "type": "string"}
+        own["shipper.record"] = {"value": _record_id(entry, common.identity), "type": "string"}
         log: dict[str, Any] = {
             "timestamp": seconds(entry.timestamp_ms),
             "trace_id": trace_id_of(entry) or common.trace_id,
@@ -89,24 +93,30 @@ class LogWriter:
         if span := span_id_of(entry):
             log["span_id"] = span
         data = dumps(log)[:-1] + b',"attributes":' + common.attributes + dumps(own)[1:] + b"}"
+        if len(data) > _LARGEST and entry.fields:  # control characters take six bytes each
+            return self.write(replace(entry, fields=None), sequence)[0], True
         return data, body is not text
 
-    def _common_of(self, origin: Origin, stream: str) -> _Common:
-        known = self._common.get((origin, stream))
+    def _common_of(self, entry: Entry) -> _Common:
+        key = tuple(map(entry.record.get, _IDENTITY))
+        known = self._common.get(key)
         if known is None:
             if len(self._common) >= _MOST_ORIGINS:
                 self._common.clear()
-            texts = tags_of(origin, self._options)
-            if stream:
-                texts["stream"] = stream
-            if self._options.environment:
-                texts["sentry.environment"] = self._options.environment
-            if release := release_of(origin, self._options):
-                texts["sentry.release"] = release
-            attributes = {name: {"value": value, "type": "string"} for name, value in texts.items()}
-            opening = dumps(attributes)[:-1] + (b"," if attributes else b"")
-            known = self._common[origin, stream] = _Common(opening, frozenset(texts), trace_of(origin))
+            known = self._common[key] = self._shared(origin_of(entry), entry.record.get("stream"), key)
         return known
+
+    def _shared(self, origin: Origin, stream: object, key: tuple[object, ...]) -> _Common:
+        texts = tags_of(origin, self._options)
+        if stream:
+            texts["stream"] = str(stream)
+        if self._options.environment:
+            texts["sentry.environment"] = self._options.environment
+        if release := release_of(origin, self._options):
+            texts["sentry.release"] = release
+        attributes = {name: {"value": value, "type": "string"} for name, value in texts.items()}
+        opening = dumps(attributes)[:-1] + (b"," if attributes else b"")
+        return _Common(opening, frozenset(texts), trace_of(origin), "\0".join(map(str, key)))
 
 
 def level_of(entry: Entry) -> Level:
@@ -134,14 +144,12 @@ def seconds(timestamp_ms: int) -> float:
     return min(max(timestamp_ms, _EARLIEST_MS), _LATEST_MS) / 1000
 
 
-def record_id(entry: Entry) -> str:
+def _record_id(entry: Entry, identity: str) -> str:
     """16 hex digits that are a pure function of the record: a log that was sent twice has the same ones twice.
 
     Identical lines of one replica, stream and millisecond share them; `sentry.timestamp.sequence` tells these apart.
     """
-    record = entry.record
-    told = (record.get("organization"), record.get("app"), record.get("replica_id"), record.get("stream"))
-    text = "\0".join((*map(str, told), str(entry.timestamp_ms), str(record.get("reason")), entry.text))
+    text = f"{identity}\0{entry.timestamp_ms}\0{entry.record.get('reason')}\0{entry.text}"
     return xxhash.xxh3_64_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 

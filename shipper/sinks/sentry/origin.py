@@ -13,7 +13,6 @@ from shipper.sinks.sentry.options import SentryOptions
 
 _LONGEST_TAG: Final = 200  # https://docs.sentry.io/platform-redirect/?next=/enriching-events/tags/
 _HEX: Final = re.compile(r"[0-9a-f]+")
-_NAMES: Final = {"replica_id": "replica", "node_name": "node", "cluster_id": "cluster"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,9 @@ class Origin:
 
 def origin_of(entry: Entry) -> Origin:
     """Whose record it is."""
-    record = entry.record
-    found = {name: str(record.get(field) or "") for field, name in _NAMES.items()}
-    return Origin(App(str(record.get("organization") or ""), str(record.get("app") or "")), **found)
+    names = ("organization", "app", "replica_id", "node_name", "cluster_id")
+    organization, app, replica, node, cluster = (str(entry.record.get(name) or "") for name in names)
+    return Origin(App(organization, app), replica, node, cluster)
 
 
 def tags_of(origin: Origin, options: SentryOptions) -> dict[str, str]:
