@@ -33,7 +33,7 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
 from shipper.ignite.connect import connect
-from shipper.model import App, Codec
+from shipper.model import App, Codec, Partition
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.sinks.port import Delivered
 from shipper.telemetry.crashes import reported
@@ -46,6 +46,7 @@ from shipper.telemetry.web import TelemetryServer
 if TYPE_CHECKING:
     from shipper.ignite.gateway.platform import HttpPlatform
     from shipper.ignite.grpc import GrpcPlatform
+    from shipper.transform.port import Pipeline
 
 log = logging.getLogger("shipper.daemon")
 
@@ -240,6 +241,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             sinks=tuple(settings.sinks),
             meter=meter,
             codec=codec,
+            route=routing(settings),
         )
         stack.push_async_callback(buffer.close)
         readiness.met(WRITABLE)
@@ -253,11 +255,10 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
         workers = []
         for name, sink_settings in settings.sinks.items():
             sink = make_sink(name, sink_settings)
-            if takes_records(sink):
-                raise ShipperError(f"the sink {name} takes records, which are not delivered yet")
             await sink.open()
             stack.push_async_callback(sink.aclose)
-            workers.append(Worker(sink, buffer, policy(sink_settings), meter))
+            pipeline = pipeline_of(settings, sink)
+            workers.append(Worker(sink, buffer, policy(sink_settings), meter, pipeline=pipeline))
         platform = connect(settings.ignite, meter)
         stack.push_async_callback(platform.aclose)
         # What does not compress at all still has to fit into one commit to a small buffer.
@@ -271,6 +272,26 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             cursors=await buffer.cursors(),
         )
         yield Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness)
+
+
+def routing(settings: Settings) -> Callable[[Partition], frozenset[str]] | None:
+    """Which sinks get a partition, for the buffer; None where every sink gets every record."""
+    if not settings.routes:
+        return None
+    from shipper.transform.building import (
+        build_routes,
+    )  # here and below: only who transforms records loads it
+
+    return build_routes(settings).sinks_of
+
+
+def pipeline_of(settings: Settings, sink: AnySink) -> Pipeline | None:
+    """What records go through on their way to a sink; None where a sink of bytes takes all as they are."""
+    if not (settings.routes or settings.redact or takes_records(sink)):
+        return None
+    from shipper.transform.building import build_pipeline
+
+    return build_pipeline(settings, sink.name)
 
 
 def frame_codec(settings: Settings) -> Codec:

@@ -86,6 +86,8 @@ class DatadogIntake:
         """Set by every request."""
         self.hold_validation: asyncio.Event | None = None
         """Keys are validated only once it is set."""
+        self.refuse: Callable[[dict[str, Any]], bool] = lambda _: False
+        """A request with such a log is answered 400."""
         self.url = ""
 
     @property
@@ -139,6 +141,8 @@ class DatadogIntake:
             logs = _logs_in(request, body)
         except Refused as refused:
             return _answer(refused.status, refused.why)
+        if any(map(self.refuse, logs)):
+            return _answer(400, "a log is not to this server's liking")
         self._keep(logs)
         if planned is Fault.LOSE_ANSWER:
             _reset(request)
