@@ -6,19 +6,27 @@ import re
 from pathlib import Path
 
 import duckdb
+import orjson
 import pytest
 import yaml
 from pydantic import TypeAdapter
 
 from shipper.archive.codec import compress, encode_gap
+from shipper.archive.layout import hour_of
 from shipper.config.destinations import SinkSettings
+from shipper.config.load import load
 from shipper.model import App, Batch, Codec, Gap, GapReason, Kind, Partition
+from shipper.sinks.datadog.body import Body
+from shipper.sinks.datadog.options import DatadogOptions
+from shipper.sinks.datadog.sink import DatadogSink
 from shipper.sinks.directory.sink import DirectoryOptions, DirectorySink
 from shipper.sinks.port import Delivered
+from shipper.transform.building import build_pipeline
 from tests.integration.sink_conformance import NOW_MS, sealed
 
 PAGE = Path("docs/sinks.md").read_text()
 DAY = "2026-09-21"  # of NOW_MS
+CHECKOUT = Partition(Kind.LOGS, "acme-corp", "checkout", hour_of(NOW_MS))
 
 
 def blocks(language: str) -> list[str]:
@@ -57,4 +65,19 @@ def test_the_sinks_of_the_page_are_valid_configuration() -> None:
         for section in yaml.safe_load(block).values():
             settings.validate_python(section)
             found += 1
-    assert found == 7
+    assert found == len(re.findall(r"(?m)^    type: \w+|^  \w+: \{type: \w+", text)) > 0
+
+
+def test_the_datadog_log_of_the_page_is_what_its_record_becomes(tmp_path: Path) -> None:
+    """By the pipeline and the sink of the page's own configuration, with lines that are read."""
+    file = tmp_path / "shipper.yaml"
+    (sinks,) = (block for block in blocks("yaml") if "type: datadog" in block)
+    ignite = "ignite: {endpoint: grpcs://h, organization: acme-corp, auth: {type: none}}\n"
+    file.write_text(f"{ignite}read: [{{app: '*', json: true}}]\n{sinks}")
+    settings = load(file, {"DD_API_KEY": "key"})
+    (record,), (log,) = blocks("json datadog-record"), blocks("json datadog-log")
+    step = build_pipeline(settings, "search").start(CHECKOUT, b"")
+    sink = DatadogSink("search", DatadogOptions.of(settings.sinks["search"]), lambda: NOW_MS / 1000)  # type: ignore[arg-type]
+    (parcel,) = sink.pack(CHECKOUT, [*step.feed(record.encode()), *step.flush()])
+    assert isinstance(parcel.body, Body)
+    assert orjson.loads(parcel.body.data) == [orjson.loads(log)]

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from shipper.config.destinations import S3Settings, SinkSettings
 from shipper.model import Codec
-from shipper.sinks import SINKS, make_sink
+from shipper.sinks import SINKS, make_sink, takes_records
+from shipper.sinks.datadog.sink import DatadogSink
 from shipper.sinks.directory.sink import DirectorySink
 from shipper.sinks.s3.connection import Connection, client_config, is_aws
 from shipper.sinks.s3.options import S3Options
@@ -31,6 +32,7 @@ SETTINGS: TypeAdapter[Any] = TypeAdapter(SinkSettings)
         ({"type": "s3", "bucket": "acme-logs"}, S3Sink),
         ({"type": "directory", "path": "archive"}, DirectorySink),
         ({"type": "stdout"}, StdoutSink),
+        ({"type": "datadog", "api_key": "key"}, DatadogSink),
         ({"type": "sentry", "dsn": "https://key@sentry.example.com/7"}, SentrySink),
     ],
 )
@@ -38,6 +40,7 @@ async def test_each_type_makes_its_sink(section: dict[str, str], kind: type) -> 
     sink = make_sink("archive", SETTINGS.validate_python(section))
     assert type(sink) is kind
     assert sink.name == "archive"
+    assert takes_records(sink) == (kind in (DatadogSink, SentrySink))
     await sink.aclose()
 
 
@@ -69,8 +72,9 @@ def test_every_type_of_the_configuration_has_a_row() -> None:
     assert set(SINKS) == set(SETTINGS.json_schema()["discriminator"]["mapping"])
 
 
-def test_the_table_alone_does_not_load_the_s3_client() -> None:
-    code = "import sys, shipper.sinks; sys.exit('aiobotocore' in sys.modules)"
+@pytest.mark.parametrize("client", ["aiobotocore", "datadog_api_client", "sentry_sdk"])
+def test_the_table_alone_loads_no_client(client: str) -> None:
+    code = f"import sys, shipper.sinks; sys.exit({client!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -73,8 +73,14 @@ class LogPacker:
     def pack(self, partition: Partition, entries: Sequence[Entry]) -> Iterator[Parcel]:
         """The entries as parcels; see `RecordSink.pack`."""
         writer = LogWriter(self._labels, partition)
-        encode, restamps, limits = writer.encode, self._late == "restamp", self._limits
-        pending = _Pending(0, limits)
+        encode, restamps = writer.encode, self._late == "restamp"
+        most_logs, most_bytes, largest = (
+            self._limits.most_logs,
+            self._limits.most_bytes,
+            self._limits.largest_log,
+        )
+        pending = _Pending(0)
+        logs = pending.logs
         window = Window(self._clock())
         for index, entry in enumerate(entries):
             stamp_ms: int | None = None
@@ -84,14 +90,16 @@ class LogPacker:
                     continue
                 stamp_ms = window.now_ms
             log = encode(entry, stamp_ms)
-            was_cut = len(log) > limits.largest_log
+            was_cut = len(log) > largest
             if was_cut:
                 log = self._fitted(writer, entry, stamp_ms)
-            if not pending.takes(log):
+            if logs and (len(logs) >= most_logs or pending.size + len(log) + 1 > most_bytes):
                 yield pending.parcel(index)
-                pending = _Pending(index, limits)
+                pending = _Pending(index)
+                logs = pending.logs
                 window = Window(self._clock())
-            pending.add(log)
+            logs.append(log)
+            pending.size += len(log) + 1
             if was_cut:
                 pending.altered[CUT] += entry.lines
             if stamp_ms is not None:
@@ -109,24 +117,13 @@ class LogPacker:
 
 @dataclass(slots=True)
 class _Pending:
-    """The next request, as far as it goes."""
+    """The next request, as far as it goes. `size` counts an opening bracket, and a comma or the closing one a log."""
 
     start: int
-    limits: Limits
     logs: list[bytes] = field(default_factory=list)
-    size: int = 2  # the brackets
+    size: int = 1
     dropped: Counter[str] = field(default_factory=Counter)
     altered: Counter[str] = field(default_factory=Counter)
-
-    def takes(self, log: bytes) -> bool:
-        limits = self.limits
-        return not self.logs or (
-            len(self.logs) < limits.most_logs and self.size + len(log) + 1 <= limits.most_bytes
-        )
-
-    def add(self, log: bytes) -> None:
-        self.size += len(log) + (1 if self.logs else 0)
-        self.logs.append(log)
 
     def parcel(self, stop: int) -> Parcel:
         body = Body(Destination.LOGS, b"[" + b",".join(self.logs) + b"]") if self.logs else None
