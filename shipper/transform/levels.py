@@ -107,7 +107,7 @@ _LATER: Final = re.compile(rf"(?:{_CAPITALS})(?![\w=])")
 _BRACKETED: Final = re.compile(rf"[\[(<|](?:[\w-]{{1,40}}:)?({_SMALL}|{_LARGE_FIRST}|[TDIWEF])[\])>|]")
 _AFTER_NAME: Final = re.compile(rf": ({_SMALL}|{_LARGE_FIRST}):")
 _LOGCAT: Final = re.compile(r" (?<=\d )([VDIWEF]) (?=\S)")
-_ZONES: Final = frozenset(("UTC", "GMT", "AM", "PM", "Z", "PHP"))
+_ZONES: Final = frozenset(("UTC", "GMT", "AM", "PM", "Z"))
 
 
 def level_in_text(text: str) -> Level | None:
@@ -136,7 +136,7 @@ def _follows_well(head: str, at: int) -> bool:
     before = head[:at].rstrip()
     if len(before) == at or not before:
         return not before
-    if before[-1] in "])>|:-,#*0123456789":
+    if before[-1] in "])>|:-#*0123456789":
         return True
     word = before[max(before.rfind(" "), before.rfind("\t")) + 1 :]
     return word in _ZONES or any(map(str.isdigit, word))
