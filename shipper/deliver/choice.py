@@ -125,7 +125,10 @@ def wants_fresh(backlog: Backlog, at: Situation) -> bool:
     fewest = min((sealed.failures for sealed in backlog.candidates()), default=None)
     if fewest is None:
         return True
-    few = backlog.sealed_count < max(2, at.concurrency)
-    # A drain has one attempt to spend, and what is parked is tried so rarely that each probe counts.
-    enough = 1 if at.draining or at.breaker.state is State.PARKED else FRESH_PROBE_AFTER
-    return few and fewest >= enough
+    few = max(2, at.concurrency) - backlog.sealed_count
+    if at.breaker.state is State.FAILING:
+        return few > 0 and fewest >= (
+            1 if at.draining else FRESH_PROBE_AFTER
+        )  # a drain has one attempt to spend
+    # What is parked is tried so rarely that each probe counts: what is sealed may be what it is parked for.
+    return fewest >= 4 ** max(0, 1 - few)

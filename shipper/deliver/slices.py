@@ -13,8 +13,8 @@ SLICE: Final = 256 * 1024
 
 
 def slices(codec: Codec, frames: Sequence[bytes], size: int = SLICE) -> Iterator[bytes]:
-    """The frames' lines in order, in slices of whole lines of at least `size` bytes but for the last, and less than
-    twice as much unless a single line is longer. The same frames are always cut alike.
+    """The frames' lines in order, in slices of whole lines of `size` bytes, give or take a line; the last is what is
+    left. The same frames are always cut alike.
 
     Raises ArchiveDamaged for a frame that cannot be unpacked.
     """
