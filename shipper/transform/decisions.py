@@ -66,8 +66,7 @@ class Decisions:
     def _take(self, route: Route, entries: Sequence[Entry], hits: Indices, fates: _Fates) -> None:
         if route.drop:
             for index in hits:
-                if not fates.touched[index]:
-                    fates.reasons[index] = FILTERED
+                fates.reasons.setdefault(index, FILTERED)
             return
         for index in hits:
             fates.touched[index] = 1
