@@ -42,9 +42,10 @@ class BytesCourier:
     async def deliver(self, load: Load, watch: Watch) -> Delivery:
         """One attempt."""
         began = asyncio.get_running_loop().time()
-        if self._pipeline is None:
+        if self._pipeline is None or not self._pipeline.touches(load.batch.partition):
             outcome = await self._send(load.batch, load.frames, began)
-            return Delivery(outcome, began, load.batch, records=load.batch.records)
+            ending = Ending() if load.state else None  # what another configuration left is over
+            return Delivery(outcome, began, load.batch, records=load.batch.records, ending=ending)
         try:
             rewritten = await _rewrite(self._pipeline, load)
         except ArchiveDamaged as error:

@@ -131,4 +131,4 @@ def wants_fresh(backlog: Backlog, at: Situation) -> bool:
             1 if at.draining else FRESH_PROBE_AFTER
         )  # a drain has one attempt to spend
     # What is parked is tried so rarely that each probe counts: what is sealed may be what it is parked for.
-    return fewest >= 4 ** max(0, 1 - few)
+    return fewest >= 1 << 2 * max(0, 1 - few)

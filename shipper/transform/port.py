@@ -60,6 +60,9 @@ class Pipeline(Protocol):
     plan: str
     rewrites: bool
 
+    def touches(self, partition: Partition) -> bool:
+        """Where it rewrites: whether anything of this partition may come out other than it went in."""
+
     def start(self, partition: Partition, state: bytes) -> Pass:
         """Begin with what the pass before left (empty at the start; unreadable state counts as empty)."""
 

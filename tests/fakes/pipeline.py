@@ -20,13 +20,17 @@ from shipper.transform.port import Ending
 
 @dataclass
 class FakePipeline:
-    """`fed` remembers each slice; `broken` raises in the next feeds."""
+    """`fed` remembers each slice; `broken` raises in the next feeds; the app `untouched` passes as it is."""
 
     plan: str = "plan-1"
     rewrites: bool = True
     hold_s: float = 3.0
     fed: list[bytes] = field(default_factory=list)
     broken: int = 0
+    untouched: str = ""
+
+    def touches(self, partition: Partition) -> bool:
+        return partition.app != self.untouched
 
     def start(self, partition: Partition, state: bytes) -> FakePass:
         return FakePass(self, partition.kind, json.loads(state) if state else {})

@@ -9,7 +9,7 @@ import pytest
 
 from shipper.archive.codec import compress, decompress
 from shipper.deliver.worker import Worker
-from shipper.model import Batch, Codec, Frame
+from shipper.model import Batch, Carried, Codec, Frame
 from shipper.sinks.port import Delivered, Outcome, Retry
 from tests.fakes.delivery import RECORD_POLICY, half, wall
 from tests.fakes.meter import FakeMeter
@@ -51,6 +51,31 @@ async def test_a_pipeline_that_does_not_rewrite_is_never_asked() -> None:
     assert pipeline.fed == []
     assert outbox.states == {}
     assert sink.violations == []
+
+
+@virtual_time
+async def test_a_partition_that_the_pipeline_does_not_touch_is_not_decoded() -> None:
+    pipeline = FakePipeline(untouched="shop")
+    frame = packed(lines("a", "drop b", app="shop"), Codec.ZSTD)
+    sink, _, meter = await delivered([frame], pipeline)
+    assert object_of(sink) == frame.data
+    assert pipeline.fed == []
+    assert meter.counts["records_delivered_total", "archive", "logs"] == 2
+
+
+@virtual_time
+async def test_what_another_configuration_left_of_an_untouched_partition_is_forgotten() -> None:
+    outbox = FakeOutbox(["archive"], wall)
+    shop = lines("x").partition
+    outbox.states["archive", shop] = Carried(shop, b'{"seen": 3}', 0, 0)
+    pipeline = FakePipeline(untouched="shop")
+    worker = Worker(FakeSink(), outbox, RECORD_POLICY, FakeMeter(), pipeline=pipeline, clock=wall, draw=half)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(worker.run(), name="worker")
+        await outbox.commit([lines("a")])
+        await asyncio.sleep(3)
+        assert outbox.states == {}
+        running.cancel()
 
 
 @pytest.mark.parametrize("codec", list(Codec))
