@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from shipper.sinks.datadog.sink import DatadogSink
 from shipper.sinks.directory.sink import DirectoryOptions, DirectorySink
 from shipper.sinks.port import Delivered
 from shipper.transform.building import build_pipeline
+from tests.fakes import sentry_examples
+from tests.fakes.sentry_packer import Packing, events_of, logs_of
 from tests.integration.sink_conformance import NOW_MS, sealed
 
 PAGE = Path("docs/sinks.md").read_text()
@@ -59,7 +62,8 @@ def test_the_duckdb_queries_of_the_page_run_as_they_stand() -> None:
 
 def test_the_sinks_of_the_page_are_valid_configuration() -> None:
     settings: TypeAdapter[object] = TypeAdapter(SinkSettings)
-    text = re.sub(r"\$\{[^}]*\}", "filled-in", "\n".join(blocks("yaml")))
+    text = "\n".join(blocks("yaml")).replace("${SENTRY_DSN}", "https://key@o1.ingest.sentry.io/7")
+    text = re.sub(r"\$\{[^}]*\}", "filled-in", text)
     found = 0
     for block in re.findall(r"(?m)^  \w+:.*\n(?:    .*\n|\n)*", text):
         for section in yaml.safe_load(block).values():
@@ -81,3 +85,18 @@ def test_the_datadog_log_of_the_page_is_what_its_record_becomes(tmp_path: Path) 
     (parcel,) = sink.pack(CHECKOUT, [*step.feed(record.encode()), *step.flush()])
     assert isinstance(parcel.body, Body)
     assert orjson.loads(parcel.body.data) == [orjson.loads(log)]
+
+
+def test_the_sentry_log_and_event_of_the_page_are_what_their_records_become() -> None:
+    (log,), (event,) = blocks("json sentry-log"), blocks("json sentry-event")
+    packing = Packing(sentry_examples.OPTIONS)
+    assert logs_of(packing.pack([sentry_examples.LOG])) == [json.loads(log)]
+    (sent,) = events_of(packing.pack([sentry_examples.TRACEBACK]))
+    shown = json.loads(event)
+    assert sent["contexts"].items() >= shown.pop("contexts").items()
+    assert {name: sent[name] for name in shown} == shown
+
+
+def test_the_titles_of_the_sentry_table_are_what_events_are_called() -> None:
+    (event,) = events_of(Packing().pack([sentry_examples.EVENT]))
+    assert f"`{event['logentry']['formatted']}`" in PAGE

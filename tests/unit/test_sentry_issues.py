@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from shipper.entry import CodeFrame, Entry, Level
+from shipper.entry import CodeFrame, Entry, Failure, Level
 from shipper.model import Kind
 from shipper.sinks.sentry.issues import IssueWriter
 from shipper.sinks.sentry.options import SentryOptions
@@ -61,6 +62,25 @@ def test_each_language_has_sentrys_name_and_knows_its_own_calls(
     sent = written(traceback(frames=(frame,), language=language))
     (shown,) = sent["exception"]["values"][0]["stacktrace"]["frames"]
     assert (sent["platform"], shown["in_app"]) == (platform, own)
+
+
+@pytest.mark.parametrize(
+    ("language", "written_type", "shown", "module"),
+    [
+        ("python", "checkout.pay.PaymentError", "PaymentError", "checkout.pay"),
+        ("python", "ValueError", "ValueError", None),
+        ("java", "java.lang.IllegalStateException", "IllegalStateException", "java.lang"),
+        ("go", "panic", "panic", None),
+        ("node", "AxiosError", "AxiosError", None),
+        ("python", "", "Failure", None),
+    ],
+)
+def test_the_type_of_an_exception_stands_without_its_module(
+    language: str, written_type: str, shown: str, module: str | None
+) -> None:
+    entry = replace(traceback(), failure=Failure(language, written_type, "no"))
+    (exception,) = written(entry)["exception"]["values"]
+    assert (exception["type"], exception.get("module")) == (shown, module)
 
 
 @pytest.mark.parametrize(

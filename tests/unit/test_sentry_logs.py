@@ -133,6 +133,14 @@ def test_fields_become_typed_attributes() -> None:
     assert "nothing" not in found
 
 
+def test_the_message_of_a_json_line_is_its_body_and_no_attribute_besides() -> None:
+    (log,) = written(line('{"msg":"paid","order":1}', fields={"msg": "paid", "order": 1}))
+    assert log["body"] == "paid"
+    assert "msg" not in log["attributes"]
+    (log,) = written(line('{"order":1}', fields={"order": 1}))
+    assert log["body"] == '{"order":1}'
+
+
 def test_fields_cannot_take_the_names_of_what_the_platform_says() -> None:
     (log,) = written(
         line(fields={"app": "forged", "sentry": {"release": "forged"}, "kind": "x", "execution_id": "y"})

@@ -157,11 +157,13 @@ def _told(issue: Issue) -> str:
 
 def _exception(failure: Failure) -> dict[str, Any]:
     language = language_of(failure.language)
+    module, _, name = failure.type.rpartition(".") if language.dotted_types else ("", "", failure.type)
     value: dict[str, Any] = {
-        "type": cut(failure.type, _LONGEST_NAME) or "Failure",
+        "type": cut(name, _LONGEST_NAME) or "Failure",
         "value": cut(failure.message, _LONGEST_MESSAGE),
-        "mechanism": {"type": "log", "synthetic": False},
+        "mechanism": {"type": "log"},
     }
+    _put(value, "module", cut(module, _LONGEST_NAME))
     if failure.frames:
         frames = [_frame(frame, own=language.is_own(frame)) for frame in failure.frames[-_MOST_FRAMES:]]
         value["stacktrace"] = {"frames": frames}

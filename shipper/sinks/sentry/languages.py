@@ -14,12 +14,13 @@ class Language:
     """`platform` is one of Sentry's (https://develop.sentry.dev/sdk/foundations/transport/event-payloads/#platform).
 
     A frame is foreign, of the runtime or a library, where its file has one of `files` in it or its module or function
-    begins with one of `names`.
+    begins with one of `names`. `dotted_types`: the name of an exception's type begins with its module.
     """
 
     platform: str
     files: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    dotted_types: bool = False
 
     def is_own(self, frame: CodeFrame) -> bool:
         """Whether the app's own code is called there, as far as its text tells."""
@@ -32,9 +33,14 @@ class Language:
 
 
 LANGUAGES: Final[Mapping[str, Language]] = {
-    "python": Language("python", ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen ")),
+    "python": Language(
+        "python", ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen "), dotted_types=True
+    ),
     "java": Language(
-        "java", (), ("java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "kotlinx.", "scala.")
+        "java",
+        (),
+        ("java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "kotlinx.", "scala."),
+        dotted_types=True,
     ),
     "go": Language(
         "go", ("/pkg/mod/", "/go/src/", "/libexec/src/"), ("runtime.", "panic(", "created by runtime.")
@@ -45,7 +51,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
         ("/rustc/", "/.cargo/registry/"),
         ("std::", "core::", "alloc::", "rust_begin_unwind", "<core::", "<alloc::"),
     ),
-    "dotnet": Language("csharp", (), ("System.", "Microsoft.")),
+    "dotnet": Language("csharp", (), ("System.", "Microsoft."), dotted_types=True),
 }
 OTHER: Final = Language("other")
 

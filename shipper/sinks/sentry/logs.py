@@ -53,6 +53,14 @@ _IN_OTHER_WORDS: Final = frozenset(
         "message",
     )
 )
+# What Sentry's own search and the rest of a log mean by these is something else.
+_RESERVED: Final = frozenset(
+    [
+        *("kind", "lines", "id", "timestamp", "level", "severity", "message", "body"),
+        *("trace", "trace_id", "span_id", "project", "environment", "release"),
+    ]
+)
+_MESSAGES: Final = ("message", "msg", "log", "event", "text", "body", "short_message", "@m")
 
 Attribute = dict[str, Any]
 
@@ -79,9 +87,9 @@ class LogWriter:
     def write(self, entry: Entry, sequence: int) -> tuple[bytes, bool]:
         """The log, and whether it was cut. `sequence` tells apart records of one millisecond, in their order."""
         common = self._common_of(entry)
-        text = text_of(entry)
+        text, fields = text_of(entry)
         body = cut(text, LONGEST_BODY)
-        own = dict(_attributes(entry, common.names))
+        own = dict(_attributes(entry, fields, common.names))
         own["sentry.timestamp.sequence"] = {"value": sequence, "type": "integer"}
         own["shipper.record"] = {"value": _record_id(entry, common.identity), "type": "string"}
         log: dict[str, Any] = {
@@ -93,7 +101,7 @@ class LogWriter:
         if span := span_id_of(entry):
             log["span_id"] = span
         data = dumps(log)[:-1] + b',"attributes":' + common.attributes + dumps(own)[1:] + b"}"
-        if len(data) > _LARGEST and entry.fields:  # control characters take six bytes each
+        if len(data) > _LARGEST and fields:  # control characters take six bytes each
             return self.write(replace(entry, fields=None), sequence)[0], True
         return data, body is not text
 
@@ -134,9 +142,18 @@ def level_of(entry: Entry) -> Level:
     return Level.WARN if entry.kind is Kind.GAPS else Level.INFO
 
 
-def text_of(entry: Entry) -> str:
-    """The body. A log without one is shown as nothing, so an event that says nothing shows its reason."""
-    return entry.text or str(entry.record.get("reason") or "")
+def text_of(entry: Entry) -> tuple[str, Mapping[str, Any]]:
+    """The body, and the fields that are to be attributes.
+
+    The body of a line that is JSON is the message in it, where it has one: the rest is in the attributes, and need not
+    be paid for twice. An event that says nothing shows its reason.
+    """
+    fields = entry.fields or {}
+    for name in _MESSAGES:
+        message = fields.get(name)
+        if isinstance(message, str) and message:
+            return message, {other: value for other, value in fields.items() if other != name}
+    return entry.text or str(entry.record.get("reason") or ""), fields
 
 
 def seconds(timestamp_ms: int) -> float:
@@ -153,7 +170,9 @@ def _record_id(entry: Entry, identity: str) -> str:
     return xxhash.xxh3_64_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
-def _attributes(entry: Entry, taken: frozenset[str]) -> Iterator[tuple[str, Attribute]]:
+def _attributes(
+    entry: Entry, fields: Mapping[str, Any], taken: frozenset[str]
+) -> Iterator[tuple[str, Attribute]]:
     if entry.execution_id:
         yield "execution_id", _typed(entry.execution_id)
     if entry.lines > 1:
@@ -163,8 +182,8 @@ def _attributes(entry: Entry, taken: frozenset[str]) -> Iterator[tuple[str, Attr
         for name, value in entry.record.items():
             if name not in _IN_OTHER_WORDS and value is not None:
                 yield (f"{entry.kind.value[:-1]}.{name}"), _typed(value)
-    for name, value in islice(_leaves(entry.fields or {}, "", _DEEPEST), _MOST_FIELDS):
-        reserved = name in taken or name.startswith(("sentry.", "shipper.")) or name in ("kind", "lines")
+    for name, value in islice(_leaves(fields, "", _DEEPEST), _MOST_FIELDS):
+        reserved = name in taken or name in _RESERVED or name.startswith(("sentry.", "shipper."))
         yield (f"fields.{name}" if reserved else name)[:_LONGEST_NAME], _typed(value)
 
 
