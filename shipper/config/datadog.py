@@ -177,7 +177,7 @@ class DatadogSettings(Section):
         default=Codec.GZIP,
         description=(
             "How requests are compressed: `gzip`, `zstd` or `none`. Default `gzip`, which the API's pages name; "
-            "`zstd` takes a third of the time and is not in them, though Datadog's intake reads it."
+            "`zstd` takes less than a third of the time and is not in them, though Datadog's intake reads it."
         ),
     )
     late: Literal["restamp", "drop"] = Field(
