@@ -32,6 +32,7 @@ from shipper.config.settings import Settings
 from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
+from shipper.heap import give_back, share_one_arena
 from shipper.ignite.connect import connect
 from shipper.model import App, Codec, Partition
 from shipper.sinks import AnySink, make_sink, takes_records
@@ -63,6 +64,7 @@ _STDOUT_POLICY: Final = BatchPolicy(max_age_s=0.5, max_size=1024 * 1024)
 
 async def run(settings: Settings, *, config_path: Path) -> int:
     """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged."""
+    share_one_arena()
     logging_ = configure(settings.log.format, settings.log.level, secrets=secrets_in(settings))
     asyncio.get_running_loop().set_exception_handler(on_loop_exception)
     try:
@@ -84,6 +86,7 @@ async def _run(settings: Settings, logging_: Logging) -> int:
             beside = [
                 background.create_task(daemon.liveness.run(), name="liveness"),
                 background.create_task(logging_.run(), name="log"),
+                background.create_task(give_back(), name="heap"),
                 background.create_task(daemon.show_connections(), name="connection gauges"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
