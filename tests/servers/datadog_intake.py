@@ -84,6 +84,9 @@ class DatadogIntake:
         self.events: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
         """Set by every request."""
+        self.key = KEY
+        self.judge: Callable[[list[dict[str, Any]]], Canned | None] = lambda logs: None
+        """Asked about the logs of each request that is fine otherwise; an answer of its own refuses them."""
         self.hold_validation: asyncio.Event | None = None
         """Keys are validated only once it is set."""
         self.refuse: Callable[[dict[str, Any]], bool] = lambda _: False
@@ -138,9 +141,12 @@ class DatadogIntake:
         if planned is not None and planned is not Fault.LOSE_ANSWER:
             return await self._planned(request, planned)
         try:
+            self._check_key(request)
             logs = _logs_in(request, body)
         except Refused as refused:
             return _answer(refused.status, refused.why)
+        if (refusal := self.judge(logs)) is not None:
+            return await self._planned(request, refusal)
         if any(map(self.refuse, logs)):
             return _answer(400, "a log is not to this server's liking")
         self._keep(logs)
@@ -153,7 +159,7 @@ class DatadogIntake:
         if self.script:
             return await self._planned(request, self.script.popleft())
         try:
-            _check_key(request)
+            self._check_key(request)
             event = _event_in(body, self._clock())
         except Refused as refused:
             return _answer(refused.status, refused.why)
@@ -165,7 +171,7 @@ class DatadogIntake:
         if self.hold_validation is not None:
             await self.hold_validation.wait()
         try:
-            _check_key(request)
+            self._check_key(request)
         except Refused as refused:
             return _answer(403, refused.why)  # this endpoint knows no other refusal
         return web.json_response({"valid": True})
@@ -192,6 +198,13 @@ class DatadogIntake:
             text=planned.body,
             content_type=planned.content_type,
         )
+
+    def _check_key(self, request: web.Request) -> None:
+        key = request.headers.get("DD-API-KEY")
+        if key is None:
+            raise Refused(401, "Unauthorized")
+        if key != self.key:
+            raise Refused(403, "Forbidden")
 
     def _keep(self, logs: list[dict[str, Any]]) -> None:
         now_s = self._clock()
@@ -225,7 +238,6 @@ def _understood(text: str, model: type) -> Any:
 
 
 def _logs_in(request: web.Request, body: bytes) -> list[dict[str, Any]]:
-    _check_key(request)
     if request.content_type != "application/json":
         raise Refused(415, "not application/json")
     plain = _decompressed(request.headers.get("Content-Encoding", "identity"), body)
@@ -241,14 +253,6 @@ def _logs_in(request: web.Request, body: bytes) -> list[dict[str, Any]]:
         if not isinstance(log, dict) or not isinstance(log.get("message"), str):
             raise Refused(400, "not a log with a message")
     return logs
-
-
-def _check_key(request: web.Request) -> None:
-    key = request.headers.get("DD-API-KEY")
-    if key is None:
-        raise Refused(401, "Unauthorized")
-    if key != KEY:
-        raise Refused(403, "Forbidden")
 
 
 def _decompressed(encoding: str, body: bytes) -> bytes:

@@ -108,6 +108,7 @@ def test_however_large_an_id_is_the_log_is_not() -> None:
 
 def test_a_text_that_fits_is_not_cut() -> None:
     assert cut("a\nb", 4) == ("a\nb", 0)
+    assert cut("a", -1)[1] == 1
     text, left_out = cut("a\nb", 3)
     assert left_out == 3
     assert text == "… [cut by shipper: 3 bytes more]"

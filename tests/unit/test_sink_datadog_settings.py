@@ -13,6 +13,7 @@ import yaml
 from shipper.config.datadog import DatadogSettings
 from shipper.config.load import inspect
 from shipper.model import Codec
+from shipper.sinks.datadog.intake import advice
 from shipper.sinks.datadog.options import DatadogOptions
 
 IGNITE = "ignite: {endpoint: grpcs://h, organization: a, auth: {type: none}}\n"
@@ -88,6 +89,14 @@ def test_a_site_decides_both_hosts_and_an_endpoint_replaces_them() -> None:
     assert relayed.intake == relayed.api == "http://127.0.0.1:8080/dd"
 
 
+def test_a_refused_key_is_blamed_on_its_site_unless_something_stands_between() -> None:
+    at_datadog = advice(options(site="datadoghq.eu"))
+    assert at_datadog[403] == at_datadog[401] == (
+        "check `api_key` and `site`: a key is known to its own site alone, and `site` is datadoghq.eu"
+    )
+    assert "`endpoint_url`" in advice(options(endpoint_url="https://relay.internal"))[403]
+
+
 @pytest.mark.parametrize("written", [{"env": "prod", "team": "pay"}, ["env:prod", "team:pay"]])
 def test_tags_are_a_list_or_a_mapping(written: Any) -> None:
     assert options(tags=written).tags == ("env:prod", "team:pay")
@@ -148,7 +157,8 @@ def test_two_sinks_may_write_to_one_account(tmp_path: Path) -> None:
 def test_datadogs_client_is_loaded_by_a_sink_that_sends_events_alone(events: str) -> None:
     code = (
         "import asyncio, sys\n"
-        "from shipper.sinks.datadog.options import DatadogOptions\n"
+        "from shipper.sinks.datadog.intake import advice
+from shipper.sinks.datadog.options import DatadogOptions\n"
         "from shipper.sinks.datadog.sink import DatadogSink\n"
         f"sink = DatadogSink('dd', DatadogOptions('k', events={events!r}))\n"
         "asyncio.run(sink.open())\n"

@@ -20,7 +20,7 @@ def cut(text: str, room: int) -> tuple[str, int]:
     are left out. A text that fits comes back as it is.
     """
     text = showable(text)
-    kept = _beginning(text, room)
+    kept = _beginning(text, max(0, room))
     if len(kept) == len(text):
         return text, 0
     kept = _beginning(text, max(0, room - MARKER_ROOM))
