@@ -91,8 +91,10 @@ def test_a_site_decides_both_hosts_and_an_endpoint_replaces_them() -> None:
 
 def test_a_refused_key_is_blamed_on_its_site_unless_something_stands_between() -> None:
     at_datadog = advice(options(site="datadoghq.eu"))
-    assert at_datadog[403] == at_datadog[401] == (
-        "check `api_key` and `site`: a key is known to its own site alone, and `site` is datadoghq.eu"
+    assert (
+        at_datadog[403]
+        == at_datadog[401]
+        == ("check `api_key` and `site`: a key is known to its own site alone, and `site` is datadoghq.eu")
     )
     assert "`endpoint_url`" in advice(options(endpoint_url="https://relay.internal"))[403]
 
@@ -157,8 +159,7 @@ def test_two_sinks_may_write_to_one_account(tmp_path: Path) -> None:
 def test_datadogs_client_is_loaded_by_a_sink_that_sends_events_alone(events: str) -> None:
     code = (
         "import asyncio, sys\n"
-        "from shipper.sinks.datadog.intake import advice
-from shipper.sinks.datadog.options import DatadogOptions\n"
+        "from shipper.sinks.datadog.options import DatadogOptions\n"
         "from shipper.sinks.datadog.sink import DatadogSink\n"
         f"sink = DatadogSink('dd', DatadogOptions('k', events={events!r}))\n"
         "asyncio.run(sink.open())\n"
