@@ -18,7 +18,7 @@ class Finding(Section):
         description=(
             "Name of the field in a line that is a JSON object; dots lead inside (`http.request_id`), and a "
             "field that has the dots in its own name counts too. Default null: the usual names, which "
-            "docs/sinks.md lists."
+            "[reading.md](reading.md) lists."
         ),
     )
     pattern: ExpressionText | None = Field(

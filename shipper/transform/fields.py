@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from shipper.entry import Entry
 from shipper.transform.ids import (
     execution_of,
     span_of,
@@ -75,7 +77,18 @@ _MAX_SHAPES: Final = 256  # lists of names that are remembered
 _MAX_NAMES: Final = 64  # names of one that is
 
 Place: TypeAlias = tuple[str, tuple[str, ...], Reading]
-Shape: TypeAlias = tuple[tuple[str, tuple[Place, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is asked of lines with one list of names, and where it may stand.
+
+    `plain` are the fields that alone may say a thing, which is nearly always so; `others` are looked at in order.
+    """
+
+    plain: tuple[tuple[str, str, Reading], ...]
+    others: tuple[tuple[str, tuple[Place, ...]], ...]
+    stacks: tuple[Place, ...]
 
 
 class Names:
@@ -97,32 +110,50 @@ class Names:
         self._known = frozenset(name for places in self._places.values() for name, _, _ in places)
         self._shapes: dict[tuple[str, ...], Shape] = {}
 
-    def read(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """What the fields say of all that is asked: of several places the first that says something."""
+    def fill(self, entry: Entry, fields: Mapping[str, Any]) -> str | None:
+        """Give an entry what the fields say; of several places the first that says something counts.
+
+        Returns the stack trace that is in one of them.
+        """
         names = tuple(fields)
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shape(names)
-        found: dict[str, Any] = {}
-        for asked, places in shape:
-            for name, below, reading in places:
-                value = fields[name]
-                for key in below:
-                    value = value.get(key) if type(value) is dict else None
-                if value is not None and (said := reading(value)) is not None:
-                    found[asked] = said
-                    break
-        return found
+        for asked, name, reading in shape.plain:
+            said = reading(fields[name])
+            if said is not None:
+                setattr(entry, asked, said)
+        for asked, places in shape.others:
+            said = _first(places, fields)
+            if said is not None:
+                setattr(entry, asked, said)
+        return _first(shape.stacks, fields) if shape.stacks else None
 
     def _shape(self, names: tuple[str, ...]) -> Shape:
         known = self._known.intersection(names)
-        wanted = (
-            (asked, tuple(place for place in places if place[0] in known))
+        wanted = {
+            asked: tuple(place for place in places if place[0] in known)
             for asked, places in self._places.items()
+        }
+        stacks = wanted.pop(STACK, ())
+        plain = {asked: places for asked, places in wanted.items() if len(places) == 1 and not places[0][1]}
+        shape = Shape(
+            tuple((asked, places[0][0], places[0][2]) for asked, places in plain.items()),
+            tuple((asked, places) for asked, places in wanted.items() if places and asked not in plain),
+            stacks,
         )
-        shape = tuple((asked, places) for asked, places in wanted if places)
         if len(names) <= _MAX_NAMES:
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
             self._shapes[names] = shape
         return shape
+
+
+def _first(places: Iterable[Place], fields: Mapping[str, Any]) -> Any:
+    for name, below, reading in places:
+        value = fields[name]
+        for key in below:
+            value = value.get(key) if type(value) is dict else None
+        if value is not None and (said := reading(value)) is not None:
+            return said
+    return None

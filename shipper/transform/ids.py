@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-_HEX: Final = re.compile(r"[0-9a-fA-F]+")
-_TRACE: Final = re.compile(r"(?!0{32})[0-9a-f]{32}").fullmatch  # as nearly all are written
-_SPAN: Final = re.compile(r"(?!0{16})[0-9a-f]{16}").fullmatch
+_from_hex = bytes.fromhex  # quicker than an expression; it skips spaces, so the size is looked at too
 _TRACE_BITS: Final = 128
 _SPAN_BITS: Final = 64
-_MAX_EXECUTION: Final = 128  # characters
+_MAX_TRACE: Final = 160  # characters of the longest form, Google's
 _MAX_DIGITS: Final = 39  # of 128 bits
 _EXECUTION: Final = re.compile(r"[\w.:/@+=-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values
@@ -39,28 +37,28 @@ def execution_of(value: Any) -> str | None:
 
 def trace_of(value: Any) -> str | None:
     """A trace's id: 32 digits; 16, as B3 also has them; a UUID; a traceparent; a number."""
-    if type(value) is str and _TRACE(value):
-        return value
-    if type(value) is int:
-        return _decimal(value, _TRACE_BITS)
-    if type(value) is not str or len(value) > _MAX_EXECUTION:
+    if type(value) is not str:
+        return _decimal(value, _TRACE_BITS) if type(value) is int else None
+    if len(value) == 32:
+        return _hexadecimal(value, 16)
+    if len(value) == 16:
+        span = _hexadecimal(value, 8)
+        return span and span.zfill(32)
+    if len(value) > _MAX_TRACE:
         return None
-    if len(value) in (32, 16):
-        return _hexadecimal(value, 32)
     if (parent := trace_of_parent(value)) is not None:
         return parent
     if len(value) == 36:
-        plain = value.replace("-", "")
-        return _hexadecimal(plain, 32) if len(plain) == 32 else None
+        return _hexadecimal(value.replace("-", ""), 16)
     google = _GOOGLE.fullmatch(value)
-    return _hexadecimal(google[1], 32) if google else None
+    return _hexadecimal(google[1], 16) if google else None
 
 
 def span_of(value: Any) -> str | None:
     """A span's id: 16 digits, or a number."""
-    if type(value) is str:
-        return value if _SPAN(value) else _hexadecimal(value, 16) if len(value) == 16 else None
-    return _decimal(value, _SPAN_BITS) if type(value) is int else None
+    if type(value) is not str:
+        return _decimal(value, _SPAN_BITS) if type(value) is int else None
+    return _hexadecimal(value, 8) if len(value) == 16 else None
 
 
 def trace_of_datadog(value: Any) -> str | None:
@@ -68,7 +66,7 @@ def trace_of_datadog(value: Any) -> str | None:
 
     https://docs.datadoghq.com/tracing/other_telemetry/connect_logs_and_traces/
     """
-    return trace_of(value) if _is_hex_of(value, 32) else _of_datadog(value, _TRACE_BITS)
+    return trace_of(value) if type(value) is str and len(value) == 32 else _of_datadog(value, _TRACE_BITS)
 
 
 def span_of_datadog(value: Any) -> str | None:
@@ -79,13 +77,13 @@ def span_of_datadog(value: Any) -> str | None:
 def trace_of_parent(value: Any) -> str | None:
     """The trace in a W3C `traceparent`."""
     found = _TRACEPARENT.fullmatch(value) if type(value) is str else None
-    return _hexadecimal(found[1], 32) if found else None
+    return _hexadecimal(found[1], 16) if found else None
 
 
 def span_of_parent(value: Any) -> str | None:
     """The span in a W3C `traceparent`."""
     found = _TRACEPARENT.fullmatch(value) if type(value) is str else None
-    return _hexadecimal(found[2], 16) if found else None
+    return _hexadecimal(found[2], 8) if found else None
 
 
 def ids_in_text(text: str) -> Iterator[tuple[str, str]]:
@@ -115,13 +113,13 @@ def _said(found: re.Match[str], by_datadog: bool) -> Iterator[tuple[str, str]]:
     yield from ((name, id_) for name, id_ in ids if id_)
 
 
-def _is_hex_of(value: Any, length: int) -> bool:
-    return type(value) is str and len(value) == length and _HEX.fullmatch(value) is not None
-
-
-def _hexadecimal(text: str, length: int) -> str | None:
-    """Nothing but zeros is no id: https://www.w3.org/TR/trace-context/#trace-id."""
-    return text.lower().zfill(length) if _HEX.fullmatch(text) and text.strip("0") else None
+def _hexadecimal(text: str, size: int) -> str | None:
+    """Digits of so many bytes, in lower case. Nothing but zeros is no id: https://www.w3.org/TR/trace-context/#trace-id."""
+    try:
+        read = _from_hex(text)
+    except ValueError:
+        return None
+    return read.hex() if len(read) == size and read.strip(b"\0") else None
 
 
 def _of_datadog(value: Any, bits: int) -> str | None:

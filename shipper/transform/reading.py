@@ -13,7 +13,7 @@ from shipper.config.reading import Finding, ReadSettings
 from shipper.entry import Entry, Failure, Level
 from shipper.expression import Expression
 from shipper.model import Kind
-from shipper.transform.fields import EXECUTION_ID, LEVEL, SPAN_ID, STACK, TRACE_ID, USUAL, Names, Reading
+from shipper.transform.fields import EXECUTION_ID, LEVEL, SPAN_ID, TRACE_ID, USUAL, Names, Reading
 from shipper.transform.ids import execution_of, ids_in_text, span_of, trace_of
 from shipper.transform.levels import level_in_text, level_of_value
 from shipper.transform.stacks.port import MAX_MESSAGE
@@ -88,7 +88,9 @@ class Rule:
         text = entry.text
         if self._json and text.startswith("{") and (fields := _fields(text)) is not None:
             entry.fields = fields
-            self._read_fields(entry, fields)
+            stack = self._names.fill(entry, fields)
+            if stack is not None and entry.failure is None:
+                entry.failure = _failure(stack, fields)
         elif "race" in text or "xecution" in text:
             for name, value in ids_in_text(text):
                 if name in self._in_text and getattr(entry, name) is None:
@@ -102,13 +104,6 @@ class Rule:
                 entry.level = level_in_text(text)
             if entry.level is None and entry.failure is not None:
                 entry.level = Level.ERROR
-
-    def _read_fields(self, entry: Entry, fields: Mapping[str, Any]) -> None:
-        for name, value in self._names.read(fields).items():
-            if name is not STACK:
-                setattr(entry, name, value)
-            elif entry.failure is None:
-                entry.failure = _failure(value, fields)
 
 
 def _fields(text: str) -> dict[str, Any] | None:

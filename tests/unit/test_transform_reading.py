@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from shipper.config.reading import ReadSettings
 from shipper.entry import CodeFrame, Entry, Failure, Level
 from shipper.model import Kind
+from shipper.transform.fields import USUAL
 from shipper.transform.reading import Reader
 from tests.log_entries import entry_of
 
@@ -385,3 +387,10 @@ def test_level_auto_is_short_for_the_section() -> None:
     assert short == ReadSettings.model_validate({"level": {"auto": True}})
     with pytest.raises(ValidationError):
         ReadSettings.model_validate({"level": "sometimes"})
+
+
+def test_the_page_lists_every_usual_name() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
+    for names in USUAL.values():
+        for name, _ in names:
+            assert f"`{name}`" in page, name
