@@ -115,18 +115,28 @@ def level_in_text(text: str) -> Level | None:
     head = text[:_HEAD]
     if "\x1b" in head:
         head = _COLOUR.sub("", head)
-    if first := _FIRST.match(head):
+    if not head[:1].isdigit() and (first := _FIRST.match(head)):  # most lines begin with a time
         return _LEVELS[first[0].lstrip("[(<|").lower()]
-    if ("evel" in head or "everity" in head or "lvl" in head) and (keyed := _KEYED.search(head)):
-        return level_of_value(keyed[1])
+    if "=" in head and (keyed := _keyed(head)):
+        return level_of_value(keyed)
     for found in _LATER.finditer(head):
         if _follows_well(head, found.start()):
             return _LEVELS[found[0].lower()]
+    if keyed := _keyed(head):
+        return level_of_value(keyed)
     marked = _BRACKETED.search(head) or _AFTER_NAME.search(head) or _LOGCAT.search(head)
     if marked:
         return _LEVELS[marked[1].lower()]
     priority = _PRIORITY.match(head)
     return _SYSLOG[int(priority[1]) & 7] if priority else None
+
+
+def _keyed(head: str) -> str | None:
+    """What stands behind a name such as `level=`."""
+    if "evel" not in head and "everity" not in head and "lvl" not in head:
+        return None
+    found = _KEYED.search(head)
+    return found[1] if found else None
 
 
 def _follows_well(head: str, at: int) -> bool:
