@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from shipper import __version__
 from shipper.errors import Problem, ShipperError
 
 if TYPE_CHECKING:
+    from shipper.buffer import Buffer
     from shipper.config.settings import Settings
 
 DONE: Final = 0
@@ -81,6 +83,17 @@ def check(arguments: argparse.Namespace) -> int:
     return _connect(settings) if arguments.connect else DONE
 
 
+def deadletter(arguments: argparse.Namespace) -> int:
+    """Look at what sinks refused for good, send it again, or forget it."""
+    settings = _settings(arguments.config)
+    if settings is None:
+        return MISUSED
+    from shipper.control import deadletter as room
+
+    opened = partial(_open_buffer, settings)
+    return _run_async(room.run(arguments, settings.buffer.path, opened, lambda line: _print([line])))
+
+
 def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of the configuration."""
     from shipper.config.schema import schema_text
@@ -98,6 +111,14 @@ def _connect(settings: Settings) -> int:
         for what, ok, message in report
     )
     return DONE if all(ok for _, ok, _ in report) else FAILED
+
+
+async def _open_buffer(settings: Settings) -> Buffer:
+    """As the daemon does; for commands that find no daemon to ask."""
+    from shipper import daemon
+    from shipper.meter import Unmetered
+
+    return await daemon.open_buffer(settings, Unmetered())
 
 
 def _settings(config: Path) -> Settings | None:
@@ -170,6 +191,13 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
     told = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     told.set_defaults(action=schema)
+
+    told = commands.add_parser("deadletter", help="look at what sinks refused for good, and send it again")
+    if command == "deadletter":
+        from shipper.control import deadletter as room_of_letters
+
+        room_of_letters.add_arguments(told, _add_config)
+        told.set_defaults(action=deadletter)
 
     helps = {
         "demo": "show it all on this machine, without an account",

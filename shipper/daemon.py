@@ -29,11 +29,14 @@ from shipper.collect.states import States
 from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
 from shipper.config.secret import secrets_in
 from shipper.config.settings import Settings
+from shipper.control.letters import letter_calls
+from shipper.control.server import ControlServer
 from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
 from shipper.heap import give_back, share_one_arena
 from shipper.ignite.connect import connect
+from shipper.meter import Meter
 from shipper.model import App, Codec, Partition
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.sinks.port import Delivered
@@ -88,6 +91,7 @@ async def _run(settings: Settings, logging_: Logging) -> int:
                 background.create_task(logging_.run(), name="log"),
                 background.create_task(give_back(), name="heap"),
                 background.create_task(daemon.show_connections(), name="connection gauges"),
+                background.create_task(daemon.control.run(), name="control"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
             try:
@@ -144,6 +148,7 @@ class Daemon:
     collector: Collector
     liveness: Liveness
     readiness: Readiness
+    control: ControlServer
 
     async def show_connections(self) -> None:
         """Set the gauges of the platform's connections again and again, until cancelled."""
@@ -236,16 +241,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
     liveness = Liveness(meter)
     readiness = Readiness({CONNECTED: "no answer from the platform yet", WRITABLE: "the buffer is not open"})
     async with AsyncExitStack() as stack:
-        codec = frame_codec(settings)
-        buffer = await Buffer.open(
-            settings.buffer.path,
-            max_size=settings.buffer.max_size,
-            when_full=WhenFull(settings.buffer.when_full),
-            sinks=tuple(settings.sinks),
-            meter=meter,
-            codec=codec,
-            route=routing(settings),
-        )
+        buffer = await open_buffer(settings, meter)
         stack.push_async_callback(buffer.close)
         readiness.met(WRITABLE)
         if settings.telemetry.listen is not None:
@@ -265,7 +261,9 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
         platform = connect(settings.ignite, meter)
         stack.push_async_callback(platform.aclose)
         # What does not compress at all still has to fit into one commit to a small buffer.
-        intake = Intake(buffer, codec, meter, hold_at=min(HOLD_AT, buffer.largest_commit // 2))
+        intake = Intake(
+            buffer, frame_codec(settings), meter, hold_at=min(HOLD_AT, buffer.largest_commit // 2)
+        )
         collector = Collector(
             Selection(settings.ignite.organization, settings.apps.include, settings.apps.exclude),
             Context(platform, intake, meter, States(meter)),
@@ -274,7 +272,21 @@ async def _parts(settings: Settings) -> AsyncIterator[Daemon]:
             follow_events=settings.collect.events,
             cursors=await buffer.cursors(),
         )
-        yield Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness)
+        control = ControlServer(settings.buffer.path, letter_calls(buffer.letters))
+        yield Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness, control)
+
+
+async def open_buffer(settings: Settings, meter: Meter) -> Buffer:
+    """The buffer that the settings name, as the daemon and the commands use it."""
+    return await Buffer.open(
+        settings.buffer.path,
+        max_size=settings.buffer.max_size,
+        when_full=WhenFull(settings.buffer.when_full),
+        sinks=tuple(settings.sinks),
+        meter=meter,
+        codec=frame_codec(settings),
+        route=routing(settings),
+    )
 
 
 def routing(settings: Settings) -> Callable[[Partition], frozenset[str]] | None:

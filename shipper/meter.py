@@ -24,3 +24,19 @@ class Meter(Protocol):
 
     def forget(self, series: str, *labels: str) -> None:
         """Stop exposing a gauge's label set, for example of an app that is gone. An unknown one is no error."""
+
+
+class Unmetered:
+    """A meter that counts for nobody, for commands."""
+
+    def count(self, series: str, by: float = 1, *labels: str) -> None:
+        """Nothing."""
+
+    def level(self, series: str, value: float, *labels: str) -> None:
+        """Nothing."""
+
+    def observe(self, series: str, value: float, *labels: str) -> None:
+        """Nothing."""
+
+    def forget(self, series: str, *labels: str) -> None:
+        """Nothing."""
