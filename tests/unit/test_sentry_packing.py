@@ -33,10 +33,15 @@ def test_issues_go_before_logs_and_settle_nothing_by_themselves() -> None:
     assert [log["body"] for log in logs_of(parcels)] == [entry.text for entry in entries]
 
 
-def test_issues_alone_settle_what_lies_between_them() -> None:
+def test_after_issues_alone_a_parcel_without_a_body_settles_all() -> None:
     parcels = Packing().pack([line(marks=frozenset()), event(), line(marks=frozenset()), event(count=2)])
-    assert [(parcel.start, parcel.stop, parcel.settles) for parcel in parcels] == [(1, 2, 3), (3, 4, 4)]
-    assert [dict(parcel.dropped) for parcel in parcels] == [{"no_failure": 2}, {}]
+    assert [(parcel.start, parcel.stop, parcel.settles) for parcel in parcels] == [
+        (1, 2, 0),
+        (3, 4, 0),
+        (0, 4, 4),
+    ]
+    assert parcels[-1].body is None
+    assert [dict(parcel.dropped) for parcel in parcels] == [{}, {}, {"no_failure": 2}]
 
 
 def test_what_is_wanted_in_no_way_is_counted() -> None:
@@ -114,7 +119,7 @@ def test_an_issue_that_swells_in_json_leaves_without_its_lines() -> None:
     swelling = "\x01" * 100_000
     crumbs = tuple((NOW_MS, swelling) for _ in range(100))
     options = SentryOptions(DSN, breadcrumbs=100)
-    (parcel,) = Packing(options).pack([traceback(swelling, before=crumbs)])
-    (sent,) = events_of([parcel])
+    parcels = Packing(options).pack([traceback(swelling, before=crumbs)])
+    (sent,) = events_of(parcels)
     assert "breadcrumbs" not in sent
-    assert parcel.altered == {"cut": 8}
+    assert parcels[-1].altered == {"cut": 8}

@@ -48,8 +48,10 @@ class _Sorted:
 
 
 class Packer:
-    """Makes parcels. Records may be packed again, from any of them on, and the same comes out, but for issues that
-    Sentry has by then and for what has become too old.
+    """Makes parcels. Issues settle nothing; what comes after them settles all records, each in one parcel.
+
+    Records may be packed again, from any of them on, and the same comes out, but for issues that Sentry has by then
+    and for what has become too old.
     """
 
     def __init__(self, issues: IssueWriter, logs: LogWriter, guard: Guard) -> None:
@@ -62,18 +64,14 @@ class Packer:
         found = self._sort(entries, oldest_ms)
         counts = _Counts(entries, found)
         logs = frozenset(found.logs)
-        for number, (index, issue) in enumerate(found.issues):
-            settles = 0
-            if not found.logs:
-                last = number + 1 == len(found.issues)
-                settles = len(entries) if last else found.issues[number + 1][0]
+        for index, issue in found.issues:
             envelope, was_cut = self._event(issue, also_log=index in logs)
             if was_cut:
                 counts.altered_at(index, CUT)
-            yield counts.parcel(index, index + 1, settles, envelope, ISSUES)
+            yield counts.parcel(index, index + 1, 0, envelope, ISSUES)
         if found.logs:
             yield from self._containers(entries, found.logs, counts)
-        elif not found.issues and entries:
+        elif entries:
             yield counts.parcel(0, len(entries), len(entries), None, LOGS)
 
     def _sort(self, entries: Sequence[Entry], oldest_ms: float) -> _Sorted:
@@ -109,24 +107,21 @@ class Packer:
         self, entries: Sequence[Entry], indexes: Sequence[int], counts: _Counts
     ) -> Iterator[Parcel]:
         held: list[bytes] = []
-        size = start = stop = records = 0
+        size = records = start = 0
         sequences: Counter[int] = Counter()
         for index in indexes:
             entry = entries[index]
             log, was_cut = self._logs.write(entry, sequences[entry.timestamp_ms])
             sequences[entry.timestamp_ms] += 1
             if held and (len(held) == MOST_LOGS or logs_size(len(held) + 1, size + len(log)) > MOST_BYTES):
-                yield counts.parcel(start, stop, index, of_logs(held, records), LOGS)
-                held, size, records = [], 0, 0
-            if not held:
-                start = index
+                yield counts.parcel(start, index, index, of_logs(held, records), LOGS)
+                held, size, records, start = [], 0, 0, index
             if was_cut:
                 counts.altered_at(index, CUT)
             held.append(log)
             size += len(log)
             records += entry.lines
-            stop = index + 1
-        yield counts.parcel(start, stop, len(entries), of_logs(held, records), LOGS)
+        yield counts.parcel(start, len(entries), len(entries), of_logs(held, records), LOGS)
 
 
 class _Counts:

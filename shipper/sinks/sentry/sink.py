@@ -59,6 +59,8 @@ class SentrySink:
         """Send one envelope; see the port."""
         envelope = parcel.body
         assert isinstance(envelope, Envelope)
+        if self._guard.has_delivered(envelope.event_id):  # packed once more after an attempt that failed
+            return Delivered("Sentry has it already")
         if self._wait_s(envelope.categories) > 0:
             return self._limited(envelope, "a rate limit stands")
         try:

@@ -152,6 +152,13 @@ async def test_a_repeat_of_an_issue_that_was_taken_is_not_sent(stub: SentryStub)
     assert len(stub.events) == 1
 
 
+async def test_an_issue_that_was_packed_twice_is_sent_once(stub: SentryStub) -> None:
+    async with opened(stub.dsn) as sink:
+        first, again = (next(iter(sink.pack(partition(), [event()]))) for _ in range(2))
+        assert [type(await sink.send(parcel)) for parcel in (first, again)] == [Delivered] * 2
+    assert len(stub.events) == 1
+
+
 async def test_an_issue_whose_answer_was_lost_comes_again_as_the_same_event(stub: SentryStub) -> None:
     stub.script.append(Scripted(reset=True, keep=True))
     async with opened(stub.dsn) as sink:
