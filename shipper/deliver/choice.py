@@ -125,10 +125,9 @@ def wants_fresh(backlog: Backlog, at: Situation) -> bool:
     fewest = min((sealed.failures for sealed in backlog.candidates()), default=None)
     if fewest is None:
         return True
-    few = max(2, at.concurrency) - backlog.sealed_count
+    room = max(2, at.concurrency) - backlog.sealed_count
     if at.breaker.state is State.FAILING:
-        return few > 0 and fewest >= (
-            1 if at.draining else FRESH_PROBE_AFTER
-        )  # a drain has one attempt to spend
+        enough = 1 if at.draining else FRESH_PROBE_AFTER  # a drain has one attempt to spend
+        return room > 0 and fewest >= enough
     # What is parked is tried so rarely that each probe counts: what is sealed may be what it is parked for.
-    return fewest >= 1 << 2 * max(0, 1 - few)
+    return fewest >= 1 << 2 * max(0, 1 - room)
