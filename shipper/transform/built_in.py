@@ -17,9 +17,10 @@ from shipper.expression import Expression, Span
 from shipper.transform.patterns import Judged, Pattern
 
 # Quotes around keys and values, also as they stand in JSON that is text in JSON.
-_QUOTE: Final = r"""\\{0,3}["']?"""
+_QUOTE: Final = r"""(?:\\{0,3}["'])?"""
 _BETWEEN: Final = rf"""{_QUOTE}\s{{0,4}}[:=]\s{{0,4}}\[?{_QUOTE}"""
 _VALUE: Final = r"""[^\s"'\\,;&<>(){}\[\]]"""
+_FIRST: Final = r"""[^\s"'\\,;&<>(){}\[\]:=]"""
 _SCHEMES: Final = r"(?:bearer|basic|digest|negotiate|ntlm|token|api-?key|hawk|aws4-hmac-sha256)"
 _PARAMETER: Final = r"""[A-Za-z0-9_-]+=(?:\\{0,3}"[^"\\]*\\{0,3}"|[^\s"'\\,]*)"""
 
@@ -39,14 +40,14 @@ def _bearer_token() -> Pattern:
         (
             Judged(
                 rf"(?i)\bauthorization{_BETWEEN}{_SCHEMES}\s{{1,8}}"
-                rf"(?P<secret>{_PARAMETER}(?:,\s{{0,4}}{_PARAMETER})+|{_VALUE}+)"
+                rf"(?P<secret>{_PARAMETER}(?:,\s{{0,4}}{_PARAMETER})+|{_FIRST}{_VALUE}*)"
             ),
-            Judged(rf"(?i)\bauthorization{_BETWEEN}(?P<secret>{_VALUE}+)", _looks_random),
+            Judged(rf"(?i)\bauthorization{_BETWEEN}(?P<secret>{_FIRST}{_VALUE}*)", _looks_random),
             Judged(r"(?i)\bbearer\s{1,8}(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)", _looks_random),
             Judged(r"(?i)\bbasic\s{1,8}(?P<secret>[A-Za-z0-9+/]{6,}={0,2})", _is_basic),
             Judged(
                 r"(?i)(?:api|access|refresh|auth|id|session|client)[-_]?(?:key|token|secret)"
-                rf"{_BETWEEN}(?P<secret>{_VALUE}{{8,}})",
+                rf"{_BETWEEN}(?P<secret>{_FIRST}{_VALUE}{{7,}})",
                 _looks_random,
             ),
         ),
@@ -223,7 +224,7 @@ class _IPv6:
 
 
 def _stands_alone(text: bytes, span: Span) -> bool:
-    before, after = text[: span[0]][-1:], text[span[1] : span[1] + 2]
+    before, after = text[max(0, span[0] - 1) : span[0]], text[span[1] : span[1] + 2]
     return before != b"." and not (after[:1] == b"." and after[1:].isdigit())
 
 

@@ -32,16 +32,58 @@ class Redactor:
         """Change the entries in place. Most have nothing to take out, which one look at all of them tells."""
         counts = self.counts if counted else Counter[str]()
         texts = _texts_of(entries)
-        changed = self._redaction.texts(texts, counts)
-        hiding = self._hiding(entries, texts)
-        for index in sorted(hiding.union(changed)):
-            self._put(entries[index], texts[index], changed.get(index, texts[index]), counts)
+        hiding = {index for index, text in enumerate(texts) if b"\\" in text and may_hide(text)}
+        open_ = [index for index in range(len(texts)) if index not in hiding]
+        found = self._redaction.texts([texts[index] for index in open_], counts)
+        changed = {open_[number]: text for number, text in found.items()}
+        changed.update(self._objects(changed, texts, counts))
+        for index in self._suspects(
+            [(index, texts[index], entries[index].fields) for index in sorted(hiding)]
+        ):
+            changed[index] = self._redaction.line(texts[index], counts)
+        for index, text in changed.items():
+            self._put(entries[index], text)
         for index, entry in enumerate(entries):
             if entry.failure is not None:
                 message = self._message(entry.failure.message, texts[index])
                 entry.failure = replace(entry.failure, message=message)
         if entries and entries[0].kind is Kind.EVENTS:
             self._clean_reasons(entries, counts)
+
+    def _objects(
+        self, changed: Mapping[int, bytes], texts: Sequence[bytes], counts: Counter[str]
+    ) -> dict[int, bytes]:
+        """Those of the changed texts that were objects and have to be looked at as such, as they are then."""
+        clean: dict[int, bytes] = {}
+        sound: list[tuple[int, bytes, Mapping[str, Any] | None]] = []
+        for index, text in changed.items():
+            if not is_braced(texts[index]):
+                continue
+            if (value := parsed(text)) is not None:
+                sound.append((index, text, value))
+                continue
+            counted = Counter[str]()
+            self._redaction.text(texts[index], counted)
+            counts.subtract(counted)
+            clean[index] = self._redaction.line(texts[index], counts)
+        for index in self._suspects(sound):
+            clean[index] = self._redaction.json(changed[index], counts)
+        return clean
+
+    def _suspects(self, lines: Sequence[tuple[int, bytes, Mapping[str, Any] | None]]) -> list[int]:
+        """Those of the lines, given by number, text and the object that each is, in which there may be something."""
+        owners: list[int] = []
+        strings: list[bytes] = []
+        found: set[int] = set()
+        for index, text, value in lines:
+            try:
+                said = map(_bytes, strings_of(value if value is not None else parsed(text)))
+                strings += [text, *said]
+            except TypeError:  # nested too deeply for anybody
+                found.add(index)
+            owners += [index] * (len(strings) - len(owners))
+        found.update(owners[number] for number in self._redaction.suspects(strings))
+        return sorted(found)
 
     def _clean_reasons(self, entries: Sequence[Entry], counts: Counter[str]) -> None:
         reasons = [_bytes(str(entry.record.get("reason", ""))) for entry in entries]
@@ -67,15 +109,12 @@ class Redactor:
         found.update(owners[number] for number in self._redaction.texts(strings, Counter()))
         return found
 
-    def _put(self, entry: Entry, text: bytes, clean: bytes, counts: Counter[str]) -> None:
+    def _put(self, entry: Entry, clean: bytes) -> None:
         """The entry with its redacted text. Fields are what the line says then; where it is no object any more, or
         several lines, what remains of them.
         """
-        fields: Mapping[str, Any] | None = None
-        if is_braced(text):
-            clean = self._redaction.json(clean, counts)
-            fields = parsed(clean)
         if entry.fields is not None:
+            fields: Mapping[str, Any] | None = parsed(clean)
             if fields is None and entry.lines > 1:
                 fields = self._redaction.value(dict(entry.fields), Counter())
             entry.fields = fields
@@ -91,8 +130,10 @@ class Redactor:
         if len(message) < MAX_MESSAGE:
             return self._plain(message, Counter())
         said = _bytes(message)
-        at = text.find(said)
-        whole = text[at : at + len(said) + _BEYOND] if at >= 0 else said[: said.rfind(b" ") + 1]
+        if said not in text:
+            return self._plain(message.rpartition(" ")[0], Counter())
+        end = text.find(said) + len(said)
+        whole = said + text[end : end + _BEYOND].partition(b"\n")[0]
         return self._plain(whole.decode("utf-8", "replace"), Counter())[:MAX_MESSAGE]
 
     def _plain(self, said: str, counts: Counter[str]) -> str:

@@ -20,8 +20,6 @@ from shipper.transform.patterns import Pattern
 _ROUNDS: Final = 6  # two are usual; a text in which patterns find leftovers for ever is taken out whole
 _DEPTH: Final = 64  # of JSON; what is nested deeper is taken as text
 
-_BARE_MARK: Final = re.compile(rb"([:\[,]\s*)(\[redacted:[a-z0-9_]+\])(?=\s*[,}\]])")
-
 Pieces = list[bytes]
 """A text, cut so that every second piece is a mark."""
 
@@ -57,16 +55,32 @@ class Redaction:
         return {number: text for number, text in clean.items() if text != texts[number]}
 
     def line(self, text: bytes, counts: Counter[str]) -> bytes:
-        """A line: a text that may be a JSON object."""
-        clean = self.text(text, counts)
-        return self.json(clean, counts) if may_hide(clean) or (clean != text and is_braced(text)) else clean
+        """A line: a text that may be a JSON object.
+
+        It stays one where that is possible, and keeps its form unless something in it is a number or has escapes.
+        """
+        if may_hide(text):
+            return self.json(text, counts)
+        found: Counter[str] = Counter()
+        clean = self.text(text, found)
+        if clean != text and is_braced(text):
+            if parsed(clean) is not None:
+                clean = self.json(clean, found)
+            elif parsed(text) is not None:
+                return self.json(text, counts)
+        counts.update(found)
+        return clean
 
     def json(self, text: bytes, counts: Counter[str]) -> bytes:
-        """A text that may be a JSON object and is redacted as a text: it stays an object, or becomes one again, where
-        that is possible, and its strings are read as what they mean, so that an escape hides nothing.
+        """A text that may be a JSON object: its strings are read as what they mean, so that an escape hides nothing
+        and is not taken for a letter; and then the text.
         """
         for _ in range(_ROUNDS):
-            was, text = text, self._object(text, counts)
+            was = text
+            value = parsed(text)
+            if value is not None and (clean := self.value(value, counts)) is not value:
+                text = orjson.dumps(clean)
+            text = self.text(text, counts)
             if text == was:
                 return text
         return self._patterns[0].mark
@@ -82,6 +96,10 @@ class Redaction:
         if not changed:
             return value
         return _replaced(value, {strings[number]: text.decode() for number, text in changed.items()})
+
+    def suspects(self, texts: Sequence[bytes]) -> set[int]:
+        """Those that may have what is to be taken out: all that do, and few others."""
+        return {number for found in self._suspects(texts) for number in found}
 
     def _suspects(self, texts: Sequence[bytes]) -> list[list[int]]:
         """For each pattern the texts that may have what it finds."""
@@ -100,19 +118,6 @@ class Redaction:
                 if len(cut[number]) != before:
                     again.add(number)
         return again
-
-    def _object(self, text: bytes, counts: Counter[str]) -> bytes:
-        """The text as JSON, if it is or can be made an object; and once more as a text."""
-        value = parsed(text)
-        if value is None:
-            quoted = _BARE_MARK.sub(rb'\1"\2"', text)
-            if (value := parsed(quoted)) is None:
-                return text
-            text = quoted
-        clean = self.value(value, counts)
-        if clean is not value:
-            text = orjson.dumps(clean)
-        return self.text(text, counts)
 
 
 def is_braced(text: bytes) -> bool:
@@ -163,7 +168,7 @@ def _replaced(value: Any, clean: Mapping[str, str], depth: int = 0) -> Any:
     if isinstance(value, (int, float)):
         return clean.get(str(value), value)
     if depth >= _DEPTH:
-        return clean.get(orjson.dumps(value).decode(), value)
+        return _read_again(clean.get(orjson.dumps(value).decode()), value)
     if isinstance(value, list):
         return [_replaced(item, clean, depth + 1) for item in value]
     replaced: dict[str, Any] = {}
@@ -173,6 +178,16 @@ def _replaced(value: Any, clean: Mapping[str, str], depth: int = 0) -> Any:
             name += "_"
         replaced[name] = _replaced(item, clean, depth + 1)
     return replaced
+
+
+def _read_again(said: str | None, value: Any) -> Any:
+    """What was taken as text, as data if it still is some."""
+    if said is None:
+        return value
+    try:
+        return orjson.loads(said)
+    except orjson.JSONDecodeError:
+        return said
 
 
 def _without(pattern: Pattern, pieces: Pieces, counts: Counter[str]) -> Pieces:
