@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, TypeVar
 
-from tests.bench import datadog, floor, rows
+from tests.bench import datadog, floor, reading, rows
 from tests.bench.printed import replica_name
 from tests.bench.surroundings import Load, Setup, surroundings
 
@@ -57,6 +57,7 @@ class Bench:
             "durable": self.durable,
             "start": self.start,
             "datadog": self.datadog,
+            "transform": self.transform,
         }
         self._scale = scale
         self._texts = texts
@@ -159,6 +160,13 @@ class Bench:
                 _said(f"datadog{name}", f"{whole:,.0f}"),
             )
 
+    def transform(self) -> Iterator[Row]:
+        """What happens to decoded records before a sink that shows them to people, in this process alone."""
+        for pace in reading.paces(self._scale.lines // 48, self._scale.runs, self._texts):
+            what = f"{pace.step}: {pace.text}"
+            target = f"{pace.target:,} lines per CPU-second" if pace.target else ""
+            yield Row(what, target, "", _said(what, f"{pace.per_cpu_s:,.0f}"))
+
     def _repeated(self, whole: Setup) -> Iterator[Setup]:
         return (whole.again(f"run-{run}") for run in range(self._scale.runs))
 
@@ -189,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything, in under a minute")
     parser.add_argument(
-        "--rows", help="only these, by comma: archive,one,subscriptions,idle,durable,start,datadog"
+        "--rows", help="only these, by comma: archive,one,subscriptions,idle,durable,start,datadog,transform"
     )
     parser.add_argument("--runs", type=int, help="the median of so many runs")
     parser.add_argument(
