@@ -88,6 +88,16 @@ def check_storage(buffer: BufferSettings | None, sinks: Mapping[str, SinkSetting
             taken[place] = f"the sink {name}"
 
 
+def check_clear_text(sinks: Mapping[str, SinkSettings]) -> Iterator[Finding]:
+    """Records on the wire in clear text."""
+    for name, sink in sinks.items():
+        if isinstance(sink, SentrySettings):
+            url = urlsplit(sink.dsn.reveal())
+            if url.scheme == "http" and not is_loopback(url.hostname or ""):
+                message = "is http, so lines and the key cross the network in clear text; use https"
+                yield _warning(("sinks", name, "dsn"), message)
+
+
 def check_private(path: Path, file: FilePath) -> Iterator[Finding]:
     """Warn about a secret that every user of the machine can read."""
     try:

@@ -11,7 +11,13 @@ from typing import Any, Final, TypeVar, cast
 
 from pydantic import ValidationError
 
-from shipper.config.checks import check_collect, check_ignite, check_private, check_storage
+from shipper.config.checks import (
+    check_clear_text,
+    check_collect,
+    check_ignite,
+    check_private,
+    check_storage,
+)
 from shipper.config.destinations import SinkSettings
 from shipper.config.document import Document, Finding, read_document
 from shipper.config.messages import explain
@@ -97,7 +103,9 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
         yield from check_ignite(ignite)
     if collect := _valid(CollectSettings, data.get("collect")):
         yield from check_collect(collect)
-    yield from check_storage(_valid(BufferSettings, data.get("buffer")), _valid_sinks(data.get("sinks")))
+    sinks = _valid_sinks(data.get("sinks"))
+    yield from check_storage(_valid(BufferSettings, data.get("buffer")), sinks)
+    yield from check_clear_text(sinks)
     yield from _check_routes(data)
     for path, name in document.files:
         if _is_secret(path, data):

@@ -95,6 +95,21 @@ def test_sinks_with_places_of_their_own_are_fine(findings_of, sinks):
     assert findings_of(f"{LOCAL}sinks: {sinks}\n") == []
 
 
+@pytest.mark.parametrize(
+    ("dsn", "warned"),
+    [
+        ("http://k@sentry.example/1", True),
+        ("https://k@sentry.example/1", False),
+        ("http://k@localhost:9/1", False),
+    ],
+)
+def test_lines_over_plaintext_to_another_machine_are_a_warning(findings_of, dsn, warned):
+    sinks = "sinks: {a: {type: sentry, dsn: '${DSN}'}, b: {type: sentry, dsn: '${DSN}'}}\n"
+    message = "is http, so lines and the key cross the network in clear text; use https"
+    expected = [warning(f"sinks.{name}.dsn", message) for name in "ab"] if warned else []
+    assert findings_of(LOCAL + sinks, environ={"DSN": dsn}) == expected
+
+
 def test_directory_that_is_the_buffers_own_is_an_error_even_through_a_link(findings_of, tmp_path):
     (tmp_path / "buffer").mkdir()
     (tmp_path / "link").symlink_to("buffer")
