@@ -85,9 +85,14 @@ ROUTES = [
 ]
 
 
+PIPELINES = {
+    sink: pipeline(sink, SINKS, routes=ROUTES, read=[{"level": "auto"}], redact=[{}]) for sink in SINKS
+}
+
+
 def drive(sink, chunks):
     """Passes and feeds as they are cut; every pass but the last keeps what is open."""
-    made = pipeline(sink, SINKS, routes=ROUTES, read=[{"level": "auto"}], redact=[{}])
+    made = PIPELINES[sink]
     out, dropped, redacted, elsewhere, state = [], Counter(), Counter(), 0, b""
     for last, feeds in ((number == len(chunks) - 1, feeds) for number, feeds in enumerate(chunks)):
         step = made.start(partition(), state)
