@@ -52,8 +52,8 @@ class Trace:
 
     The first `sure` of its entries are a part of it for certain, the others only if a later line says so. `last_ms`
     is the time of its last line; `seen_ms` and `seen_at` say when that came: the newest time and the number of
-    records in the partition. `held` counts the bytes that its entries take in the stored state. `named` says that
-    an entry which was handed out has said what failed.
+    records in the partition. `held` counts the bytes that its entries take in the stored state, `base` is the most
+    that all else of it takes. `named` says that an entry which was handed out has said what failed.
     """
 
     key: Key
@@ -66,11 +66,10 @@ class Trace:
     sure: int = 0
     held: int = 0
     named: bool = False
+    base: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """The bytes that all of it takes in the stored state."""
-        return self.held + _OVERHEAD + 6 * (len(self.key[0]) + len(self.key[1]))
+    def __post_init__(self) -> None:
+        self.base = _OVERHEAD + 6 * (len(self.key[0]) + len(self.key[1]))
 
     @property
     def doubts(self) -> int:

@@ -24,7 +24,7 @@ from shipper.model import Kind
 from shipper.transform.held import Key, Trace, key_of
 from shipper.transform.stacks.port import Verdict
 from shipper.transform.stacks.shapes import MAYBE_LINES
-from shipper.transform.stacks.table import RUNTIMES, may_open, opening
+from shipper.transform.stacks.table import RUNTIMES, Opening, may_open, opening
 
 MAX_BYTES: Final = 128 << 10
 MAX_STATE: Final = 240 << 10  # bytes of all traces of a partition as they are stored
@@ -91,7 +91,7 @@ class Joiner:
             if traces:
                 self._beside(entry, out)
             elif may_open(entry.text):
-                self._begin(entry, out)
+                self._begin(entry, opening(entry.text), out)
             else:
                 out.append(entry)
         return out
@@ -122,12 +122,12 @@ class Joiner:
         if trace is not None:
             self._follow(trace, entry, out)
         elif may_open(entry.text):
-            self._begin(entry, out)
+            self._begin(entry, opening(entry.text), out)
         else:
             out.append(entry)
 
-    def _begin(self, entry: Entry, out: list[Entry]) -> None:
-        opened = opening(entry.text)
+    def _begin(self, entry: Entry, opened: Opening | None, out: list[Entry]) -> None:
+        """Hold the first line of what may become a trace, or let the line pass."""
         if opened is None:
             out.append(entry)
             return
@@ -139,7 +139,7 @@ class Joiner:
             return
         if not self._traces:
             self._newest_ms, self._records = entry.timestamp_ms, 0
-        self._size += trace.size
+        self._size += trace.base
         self._take(trace, entry, size, verdict, phase, out)
 
     def _follow(self, trace: Trace, entry: Entry, out: list[Entry]) -> None:
@@ -147,13 +147,14 @@ class Joiner:
         verdict, phase = Verdict.END, ""
         if abs(entry.timestamp_ms - trace.last_ms) <= self._limits.max_wait_ms:
             verdict, phase = RUNTIMES[trace.runtime].step(trace.phase, entry.text.rstrip())
+        opened = None if verdict is Verdict.PART else opening(entry.text)
+        if verdict is Verdict.MAYBE and (opened is not None or trace.doubts >= MAYBE_LINES):
+            verdict = Verdict.END
         size = 0 if verdict is Verdict.END else trace.size_of(entry)
         full = len(trace.entries) >= self._limits.max_lines or trace.held + size > self._limits.max_bytes
-        if verdict is Verdict.MAYBE and (full or trace.doubts >= MAYBE_LINES or opening(entry.text)):
-            verdict = Verdict.END
-        if verdict is Verdict.END:
+        if verdict is Verdict.END or (full and verdict is Verdict.MAYBE):
             self._end(trace, out)
-            self._begin(entry, out)
+            self._begin(entry, opened, out)
             return
         if full:
             trace.sure = len(trace.entries)
@@ -202,13 +203,12 @@ class Joiner:
 
     def _end(self, trace: Trace, out: list[Entry]) -> None:
         self._release(trace, out)
-        self._size -= trace.size
+        self._size -= trace.base
         del self._traces[trace.key]
 
     def _release(self, trace: Trace, out: list[Entry]) -> None:
-        before = trace.size
+        self._size -= trace.held
         out.extend(trace.release())
-        self._size += trace.size - before
 
     def _restore(self, stored: Any) -> None:
         version, newest_ms, records, rows = stored
@@ -218,4 +218,4 @@ class Joiner:
         for row in rows:
             trace = Trace.restored(row)
             self._traces[trace.key] = trace
-            self._size += trace.size
+            self._size += trace.base + trace.held

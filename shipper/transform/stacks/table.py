@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from shipper.entry import Failure
 from shipper.transform.stacks.calls import Calls
@@ -18,6 +18,8 @@ RUNTIMES: Final[Mapping[str, Runtime]] = {
 }
 
 _MAX_STACK_LINES: Final = 2_000
+Opening: TypeAlias = tuple[str, Verdict, str]
+
 _MAX_LEAD: Final = 32  # lines of a stack before the one that names the error
 _MAX_STACK: Final = 256 << 10  # characters of a stack in a field that are read
 
@@ -49,7 +51,7 @@ def may_open(line: str) -> bool:
     ) and not line.startswith("{")
 
 
-def opening(line: str) -> tuple[str, Verdict, str] | None:
+def opening(line: str) -> Opening | None:
     """The runtime whose trace this line may begin, what it is to it, and the phase after it."""
     if not may_open(line):
         return None
