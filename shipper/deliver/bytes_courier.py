@@ -45,7 +45,10 @@ class BytesCourier:
         if self._pipeline is None or not self._pipeline.touches(load.batch.partition):
             outcome = await self._send(load.batch, load.frames, began)
             ending = Ending() if load.state else None  # what another configuration left is over
-            return Delivery(outcome, began, load.batch, records=load.batch.records, ending=ending)
+            moved = isinstance(outcome, Delivered)
+            return Delivery(
+                outcome, began, load.batch, records=load.batch.records, ending=ending, moved=moved
+            )
         try:
             rewritten = await _rewrite(self._pipeline, load)
         except ArchiveDamaged as error:
@@ -53,11 +56,13 @@ class BytesCourier:
         except Exception as error:
             what = f"the pipeline failed: {described(error)}"
             return Delivery(broken((self._sink.name, load.batch.name), what, error), began, load.batch)
-        outcome = Delivered()
+        began = asyncio.get_running_loop().time()
+        outcome, moved = Delivered(), False
         if rewritten.frames:
-            began = asyncio.get_running_loop().time()
             outcome = await self._send(rewritten.batch, rewritten.frames, began)
-        return Delivery(outcome, began, load.batch, records=rewritten.batch.records, ending=rewritten.ending)
+            moved = isinstance(outcome, Delivered)
+        records = rewritten.batch.records
+        return Delivery(outcome, began, load.batch, records=records, ending=rewritten.ending, moved=moved)
 
     async def _send(self, batch: Batch, frames: Sequence[bytes], began: float) -> Outcome:
         outcome = await send_batch(self._sink, batch, frames, deadline_s=self._deadline_s)

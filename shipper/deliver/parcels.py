@@ -154,10 +154,13 @@ class Parcels:
             for at, entries, parcels in parts
             for parcel in parcels
         ]
-        if not made or any(len(one.entries) >= len(piece.entries) for one in made):
+        if any(len(one.entries) >= len(piece.entries) for one in made):
             raise ValueError("the parts of a parcel were not packed into smaller ones")
-        made[-1].settles = piece.settles
-        piece.parts = made
+        if made:
+            made[-1].settles = piece.settles
+            piece.parts = made
+        else:
+            piece.done = True  # by now the sink leaves out what it carried
         piece.forget()
 
     def advance(self, acceptances: int, *, bury_all: bool = False) -> Settled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,13 +20,15 @@ from shipper.deliver.retry import Draw
 from shipper.deliver.slices import SLICE, slices
 from shipper.deliver.trip import Packing, Trip
 from shipper.entry import Entry
-from shipper.errors import ArchiveDamaged, BufferError
+from shipper.errors import ArchiveDamaged
 from shipper.model import DeadLetter
 from shipper.sinks.port import Delivered, Dropped, Malformed, Parked, RecordSink, Rejected, Retry, TooLarge
 from shipper.transform.port import Pipeline
 
 BIG_SLICE: Final = 4 * SLICE
 """A slice is as big as this where a single line is: then a thread feeds it."""
+LAST_WORD_S: Final = 0.5
+"""How long a cancelled attempt may take to write down how far it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,13 @@ class RecordCourier:
 
     async def deliver(self, load: Load, watch: Watch) -> Delivery:
         """One attempt."""
+        try:
+            return await self._attempt(load, watch)
+        except Exception as error:
+            about = (self._sink.name, load.batch.name)
+            return Delivery(broken(about, described(error), error), _now(), load.batch)
+
+    async def _attempt(self, load: Load, watch: Watch) -> Delivery:
         trip = self._begin(load)
         try:
             async with asyncio.TaskGroup() as group:
@@ -187,7 +197,7 @@ class RecordCourier:
         self._report.attempted(answer, _now() - began)
         match answer:
             case Delivered():
-                trip.moved, trip.singles = True, 0
+                trip.moved = True
                 self._doubt = self._doubt.accepted()
                 trip.parcels.delivered(piece)
                 watch.accepted(began)
@@ -215,7 +225,8 @@ class RecordCourier:
         doubt, allowed = self._doubt, self._allowed(trip)
         certain = trip.trial.cleared(doubt) or not (doubt.suspicious or doubt.singles >= allowed)
         trip.parcels.refused(piece, reason, doubt.acceptances, certain=certain)
-        trip.singles += 1
+        trip.singles = trip.singles + 1 if trip.acceptances == doubt.acceptances else 1
+        trip.acceptances = doubt.acceptances
         if trip.singles >= allowed:
             trip.ends(Doubtful(reason), began)
 
@@ -249,7 +260,7 @@ class RecordCourier:
             trip.end = self._doubtful(trip, trip.end.reason)
         if isinstance(trip.end, Delivered | Rejected):
             self._trials.pop(batch_id, None)
-        elif not trip.load.held:
+        elif not (trip.load.held or trip.broken):
             self._leftovers.keep(batch_id, trip.parcels)
 
     def _doubtful(self, trip: Trip, reason: str) -> Doubtful | Parked | Interrupted:
@@ -309,16 +320,16 @@ class RecordCourier:
 
     async def _last_word(self, trip: Trip) -> None:
         """On the way out of a cancelled attempt, one try to write down what would else be sent twice."""
-        self._advance(trip)
-        done = trip.parcels.settled
-        if trip.load.held or done <= trip.saved:
+        if trip.load.held:
             return
-        try:
-            if trip.letters:
-                await self._ledger.bury(trip.letters)
-            await self._ledger.progressed(trip.load.batch, done, self._pipeline.plan)
-        except BufferError:
-            pass  # then it is sent twice
+        with suppress(Exception):
+            self._advance(trip)
+            done = trip.parcels.settled
+            async with asyncio.timeout(LAST_WORD_S):
+                if trip.letters:
+                    await self._ledger.bury(trip.letters)
+                if done > trip.saved:
+                    await self._ledger.progressed(trip.load.batch, done, self._pipeline.plan)
 
     def _delivery(self, trip: Trip) -> Delivery:
         end = trip.end
@@ -331,6 +342,7 @@ class RecordCourier:
         return Delivery(end, trip.decided, batch, moved=trip.moved)
 
     def _broke(self, trip: Trip, error: Exception) -> None:
+        trip.broken = True
         about = (self._sink.name, trip.load.batch.name)
         trip.ends(broken(about, f"packing records failed: {described(error)}", error), _now())
 

@@ -29,7 +29,7 @@ class Packing:
 @dataclass(slots=True, eq=False)
 class Trip:
     """The state of an attempt. `saved` is the progress that is written down, `singles` the records that were refused
-    by themselves since something was accepted.
+    by themselves since the sink's acceptance number `acceptances`. `broken`: shipper is at fault; start anew.
     """
 
     load: Load
@@ -45,6 +45,8 @@ class Trip:
     decided: float = 0.0
     moved: bool = False
     singles: int = 0
+    acceptances: int = 0
+    broken: bool = False
     saved: int = 0
     saved_at: float = 0.0
     letters: list[DeadLetter] = field(default_factory=list)

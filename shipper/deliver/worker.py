@@ -8,45 +8,27 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from shipper.deliver.backlog import Backlog, BatchPolicy, Sealed
-from shipper.deliver.breaker import Breaker, Pace, State
-from shipper.deliver.bytes_courier import BytesCourier
+from shipper.deliver.breaker import Breaker, State
 from shipper.deliver.carrying import Carrying
 from shipper.deliver.choice import Finished, Release, Seal, Send, Situation, Step, Wait, choose, wants_fresh
-from shipper.deliver.courier import Courier, Delivery, Doubtful, Interrupted, Load
+from shipper.deliver.courier import Delivery, Doubtful, Interrupted, Load
+from shipper.deliver.couriers import Desk, courier_of, pipeline_used
 from shipper.deliver.held import HELD
+from shipper.deliver.limits import Limits
 from shipper.deliver.patience import Patience
 from shipper.deliver.port import Outbox
-from shipper.deliver.record_courier import Pacing, RecordCourier
 from shipper.deliver.report import Report
 from shipper.deliver.retry import Draw
 from shipper.meter import Meter
 from shipper.model import Batch, Partition
-from shipper.sinks import AnySink, takes_records
+from shipper.sinks import AnySink
 from shipper.sinks.budget import ByteBudget
 from shipper.sinks.port import Delivered, Parked, Rejected, Retry
 from shipper.transform.port import Pipeline
 
 log = logging.getLogger("shipper.deliver")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`attempt_s`: the last resort against a request that hangs; every sink has shorter ones of its own.
-    `memory`: bytes of frames that a worker holds at once; a larger batch is held alone.
-    `refresh_s`: how often at most the view of the buffer is renewed. `stuck_after`: failures of one batch among others
-    that pass, before it is told. `grace_s`: how long a sink that ignores cancellation holds up a drain.
-    """
-
-    attempt_s: float = 600.0
-    memory: int = 64 * 1024 * 1024
-    refresh_s: float = 1.0
-    levels_s: float = 5.0
-    stuck_after: int = 5
-    grace_s: float = 1.0
-    pace: Pace = field(default_factory=Pace)
 
 
 class Worker:
@@ -82,8 +64,16 @@ class Worker:
         self._patience = Patience(sink.name, self._limits.pace.backoff, draw)
         self._backlog = Backlog(policy)
         self._breaker = Breaker(self._limits.pace)
-        self._courier = self._courier_of(sink, pipeline)
-        used = pipeline if pipeline is not None and (takes_records(sink) or pipeline.rewrites) else None
+        used = pipeline_used(sink, pipeline)
+        desk = Desk(
+            outbox,
+            self._report,
+            self._patience,
+            now_ms=self._now_ms,
+            draw=draw,
+            attempt_s=self._limits.attempt_s,
+        )
+        self._courier = courier_of(sink, used, desk)
         self._carrying = Carrying(sink.name, used, outbox, self._patience, self._now_ms)
         self._attempts: dict[Partition, float] = {}  # when each one's attempt began
         self._arrived = outbox.subscribe(sink.name)
@@ -138,23 +128,6 @@ class Worker:
                 "the sink did not stop when it was told to; it is left behind", extra={"sink": self.sink.name}
             )
         return self._outbox.stats().backlog_records.get(self.sink.name, 0)
-
-    def _courier_of(self, sink: AnySink, pipeline: Pipeline | None) -> Courier:
-        if not takes_records(sink):
-            rewriting = pipeline if pipeline is not None and pipeline.rewrites else None
-            return BytesCourier(sink, self._report, deadline_s=self._limits.attempt_s, pipeline=rewriting)
-        if pipeline is None:
-            raise ValueError(f"the sink {sink.name} takes records: it needs a pipeline that makes them")
-        return RecordCourier(
-            sink,
-            pipeline,
-            self._outbox,
-            self._report,
-            self._patience,
-            now_ms=self._now_ms,
-            draw=self._draw,
-            pacing=Pacing(deadline_s=self._limits.attempt_s),
-        )
 
     async def _work(self) -> None:
         name = self.sink.name
@@ -287,7 +260,8 @@ class Worker:
             sealed.failures = sealed.stuck = 0
         match delivery.outcome:
             case Delivered():
-                self._step(self._breaker.delivered(began, self._now()), batch, "")
+                if delivery.moved:  # else nothing was left to send, which says nothing about the sink
+                    self._step(self._breaker.delivered(began, self._now()), batch, "")
                 await self._carrying.settle(batch, delivery.ending)
                 self._backlog.settled(sealed)
                 self._report.delivered(batch, delivery.records, delivery.ending, self._now_ms())

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from shipper.archive.codec import compress
 from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.doubt import cuts
+from shipper.deliver.limits import Limits
 from shipper.deliver.parcels import Parcels, Piece
 from shipper.deliver.slices import slices
-from shipper.deliver.worker import Limits, Worker
+from shipper.deliver.worker import Worker
 from shipper.entry import Entry
 from shipper.model import Codec, Kind, Partition
 from shipper.sinks.port import Answer, Delivered, Malformed, Parcel, Parked, Retry, TooLarge

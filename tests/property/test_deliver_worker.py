@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipper.deliver.backlog import BatchPolicy
-from shipper.deliver.worker import Limits, Worker
+from shipper.deliver.limits import Limits
+from shipper.deliver.worker import Worker
 from shipper.model import Batch, Frame, Partition
 from shipper.sinks.port import Delivered, Outcome, Parked, Rejected, Retry
 from tests.fakes.delivery import half, wall

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
 from shipper.deliver.breaker import State
-from shipper.sinks.port import Answer, Delivered, Malformed, TooLarge
+from shipper.entry import Entry
+from shipper.model import Partition
+from shipper.sinks.port import Answer, Delivered, Dropped, Malformed, Parcel, Retry, TooLarge
+from shipper.transform.port import Ending
 from tests.fakes.delivery import RecordHouse, record_house, wall
 from tests.fakes.outbox import FakeOutbox, lines
-from tests.fakes.pipeline import FakePipeline
+from tests.fakes.pipeline import FakePass, FakePipeline
 from tests.fakes.record_sink import FakeRecordSink, Judge, Texts
 from tests.virtual_time import elapsed, virtual_time
 
@@ -272,3 +276,118 @@ async def test_progress_and_letters_of_a_batch_are_written_down_when_its_attempt
         await asyncio.sleep(1.0)
         assert buried(it) == ["line 1"]
         assert (await outbox.sealed("logs"))[0].done >= 4
+
+
+class TwoSorts(FakeRecordSink):
+    """Logs in parcels, and each record that begins with `oops` as an issue of its own too."""
+
+    def pack(self, partition: Partition, entries: Sequence[Entry]) -> Iterator[Parcel]:
+        for parcel in super().pack(partition, entries):
+            yield replace(parcel, settles=0, sort="logs")
+        for number, entry in enumerate(entries):
+            issue = (f"issue {entry.text}",) if entry.text.startswith("oops") else None
+            yield Parcel(number, number + 1, number + 1, issue, sort="issues")
+
+
+@virtual_time
+async def test_halves_of_one_sort_of_parcel_do_not_send_the_other_sort_again() -> None:
+    async with record_house(TwoSorts(judge=bad("line 5"), most=20)) as it:
+        await it.outbox.commit([lines("oops 1", *numbered(15), "oops 2")])
+        await it.until_delivered(1)
+        assert it.sink.counts["issue oops 1"] == it.sink.counts["issue oops 2"] == 1
+        assert set(it.sink.texts) == {
+            *numbered(15),
+            "oops 1",
+            "oops 2",
+            "issue oops 1",
+            "issue oops 2",
+        } - {"line 5"}
+        assert buried(it) == ["line 5"]
+        assert it.delivered() == 16
+
+
+@virtual_time
+async def test_a_record_that_is_refused_in_both_its_sorts_is_buried_once() -> None:
+    async with record_house(TwoSorts(judge=bad("oops", "issue oops"), most=20)) as it:
+        await it.outbox.commit([lines(*numbered(5), "oops", *numbered(5, 5))])
+        await it.until_delivered(1)
+        assert buried(it) == ["oops"]
+        assert it.delivered() == 10
+
+
+class Faulty(FakeRecordSink):
+    """Packs as `fault` says while that is not empty."""
+
+    fault = ""
+
+    def pack(self, partition: Partition, entries: Sequence[Entry]) -> Iterator[Parcel]:
+        match self.fault:
+            case "raises":
+                raise KeyError("bug")
+            case "forgets":
+                yield Parcel(0, 1, 0, ("forgetful",))
+            case _:
+                yield from super().pack(partition, entries)
+
+
+@pytest.mark.parametrize("fault", ["raises", "forgets"])
+def test_a_sink_that_packs_wrongly_is_told_and_nothing_is_lost(
+    fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @virtual_time
+    async def body() -> None:
+        sink = Faulty()
+        sink.fault = fault
+        async with record_house(sink) as it:
+            await it.outbox.commit([lines(*numbered(6))])
+            await asyncio.sleep(60)
+            assert it.outbox.acknowledged == []
+            sink.fault = ""
+            await it.until_delivered(1)
+            assert set(numbered(6)) <= set(it.sink.texts)
+
+    body()
+    assert any(record.levelno == logging.ERROR and "contract" in record.message for record in caplog.records)
+
+
+@virtual_time
+async def test_a_pipeline_that_cannot_finish_is_told_and_nothing_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = [True]
+
+    class Unfinished(FakePass):
+        def finish(self) -> Ending:
+            if broken[0]:
+                raise RuntimeError("bug")
+            return super().finish()
+
+    class Pipeline(FakePipeline):
+        def start(self, partition: Partition, state: bytes) -> FakePass:
+            return Unfinished(self, partition.kind, {})
+
+    async with record_house(pipeline=Pipeline()) as it:
+        await it.outbox.commit([lines(*numbered(6))])
+        await asyncio.sleep(20)
+        broken[0] = False
+        await it.until_delivered(1)
+        assert set(it.sink.texts) == set(numbered(6))
+    assert any("contract" in record.message for record in caplog.records)
+
+
+@virtual_time
+async def test_a_parcel_that_is_dropped_for_a_rate_limit_is_settled_and_counted_and_proves_no_health() -> (
+    None
+):
+    def judge(texts: Texts) -> Answer:
+        if "line 1" in texts:
+            return Dropped("quota", {"rate_limited": len(texts)})
+        return Retry("503") if elapsed() < 30 else Delivered()
+
+    async with record_house(FakeRecordSink(judge=judge)) as it:
+        await it.outbox.commit([lines(*numbered(3), app="a"), lines("other", app="b")])
+        await asyncio.sleep(25)
+        assert it.worker.state is State.FAILING
+        await it.until_delivered(2)
+        assert it.meter.counts["records_dropped_total", "logs", "rate_limited"] == 3
+        assert it.delivered() == 1
