@@ -30,6 +30,7 @@ _MEMORY: Final = 2 << 20
 _WINDOW: Final = 64 << 10
 _MOST: Final = 8 << 10
 
+_ANCHOR: Final = re.compile(r"(?<!\[)\^|\$|\\[AzB]")  # in doubt it is one
 _BOUND_TO_WHOLE_TEXT: Final = re.compile(r"\\[Az]|\(\?[A-Za-z]*-[A-Za-z]*m")
 
 
@@ -81,6 +82,11 @@ class Expression:
             None if _BOUND_TO_WHOLE_TEXT.search(source) else _compile(f"(?m:{source})", never_newline=True)
         )
         self._part = int(plain.groupindex.get(PART, 0))
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether it may ask for the ends of a text or line. One that does not finds in a text what is in its parts."""
+        return _ANCHOR.search(self.source) is not None
 
     def can_be_empty(self) -> bool:
         """Whether it is found where there is nothing, as `a*` and `\\b` are."""

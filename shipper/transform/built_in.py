@@ -194,7 +194,7 @@ def _passes_luhn(digits: bytes) -> bool:
 
 
 def _card_number() -> Pattern:
-    return Pattern("card_number", (_Cards(),), Expression(_CARD))
+    return Pattern("card_number", (_Cards(),), Expression(rf"(?:^|^\.|[^0-9A-Za-z_.]|[^0-9]\.){_CARD}"))
 
 
 # ---- machines ----

@@ -43,6 +43,7 @@ class Pattern:
     def __init__(
         self, name: str, forms: Sequence[Form], hint: Expression, literals: Sequence[bytes] = ()
     ) -> None:
+        self.is_anchored = False  # ours take a quote for an end
         self.name = name
         self.forms = tuple(forms)
         self.mark = f"[redacted:{name}]".encode()
@@ -53,7 +54,9 @@ class Pattern:
     def of(cls, name: str, source: str) -> Pattern:
         """A user's own."""
         expression = Expression(source)
-        return cls(name, (expression,), expression)
+        pattern = cls(name, (expression,), expression)
+        pattern.is_anchored = expression.is_anchored
+        return pattern
 
     def among(self, texts: Texts) -> list[int]:
         """Which of the texts may have it: all that do, and few others."""

@@ -60,7 +60,8 @@ class Redactor:
             if not is_braced(texts[index]):
                 continue
             if (value := parsed(text)) is not None:
-                sound.append((index, text, value))
+                if self._redaction.is_anchored:
+                    sound.append((index, text, value))
                 continue
             counted = Counter[str]()
             self._redaction.text(texts[index], counted)

@@ -29,6 +29,8 @@ class Redaction:
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         self._patterns = tuple(patterns)
+        self.is_anchored = any(pattern.is_anchored for pattern in self._patterns)
+        """Whether a string of an object may have something that the object as a text does not show."""
         marks = b"|".join(re.escape(pattern.mark) for pattern in self._patterns)
         self._marks = re.compile(b"(" + marks + b")")
 
@@ -65,7 +67,7 @@ class Redaction:
         clean = self.text(text, found)
         if clean != text and is_braced(text):
             if parsed(clean) is not None:
-                clean = self.json(clean, found)
+                clean = self.json(clean, found) if self.is_anchored else clean
             elif parsed(text) is not None:
                 return self.json(text, counts)
         counts.update(found)
