@@ -34,7 +34,7 @@ from shipper.control.server import ControlServer
 from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
-from shipper.heap import give_back, share_one_arena
+from shipper.heap import give_back, leave_alone_what_is_there, share_one_arena
 from shipper.ignite.connect import connect
 from shipper.meter import Meter
 from shipper.model import App, Codec, Partition
@@ -85,6 +85,7 @@ async def _run(settings: Settings, logging_: Logging) -> int:
     stop = Stop()
     with stop.listening():
         async with _parts(settings) as daemon, asyncio.TaskGroup() as background:
+            leave_alone_what_is_there()
             logging_.count_suppressed(lambda lines: daemon.meter.count("log_lines_suppressed_total", lines))
             beside = [
                 background.create_task(daemon.liveness.run(), name="liveness"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import platform
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shipper.heap import EVERY_S, give_back
+from shipper.heap import EVERY_S, give_back, leave_alone_what_is_there
 from tests.virtual_time import virtual_time
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these calls")
@@ -80,3 +81,13 @@ def resident() -> int:
     """Memory of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def test_what_is_there_is_not_collected_over_and_over() -> None:
+    before = gc.get_freeze_count()
+    kept = [[number] for number in range(1000)]
+    try:
+        leave_alone_what_is_there()
+        assert gc.get_freeze_count() >= before + len(kept)
+    finally:
+        gc.unfreeze()
