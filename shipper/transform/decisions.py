@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shipper.entry import Entry
-from shipper.transform.matching import Fit, Indices
+from shipper.transform.matching import Asked, Fit, Indices
 from shipper.transform.routes import Path, Route
 from shipper.transform.sampling import keeps, replica_of
 from shipper.transform.throttling import Throttle
@@ -50,10 +50,10 @@ class Decisions:
         """Those that go to the sink, in order."""
         if self._reached and not self._path.steps:
             return entries
-        fates = _Fates(len(entries))
+        fates, asked = _Fates(len(entries)), Asked(entries)
         undecided: Indices = list(range(len(entries)))
         for step in self._path.steps:
-            hits = undecided if step.fitted.fit is Fit.ALL else step.fitted.among(entries, undecided)
+            hits = undecided if step.fitted.fit is Fit.ALL else step.fitted.among(asked, undecided)
             if not hits:
                 continue
             self._take(step.route, entries, hits, fates)

@@ -20,7 +20,27 @@ from shipper.model import Kind, Partition
 _REMEMBERED: Final = 10_000  # names of replicas and the like, while one set of records is asked
 
 Indices = list[int]
-Test = Callable[[Sequence[Entry], Indices], Indices]
+
+
+class Asked:
+    """Entries that conditions ask. Their texts are joined once for all expressions that read the same of them."""
+
+    __slots__ = ("_indices", "_joined", "entries")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self._indices: Indices | None = None
+        self._joined: Texts | None = None
+
+    def texts(self, indices: Indices) -> Texts:
+        """The texts of these entries. The list is remembered, and is not to be changed."""
+        if self._joined is None or self._indices is not indices:
+            texts = [self.entries[index].text.encode("utf-8", "surrogatepass") for index in indices]
+            self._indices, self._joined = indices, Texts.of(texts)
+        return self._joined
+
+
+Test = Callable[[Asked, Indices], Indices]
 """Those of the entries, by index and in order, that meet a condition."""
 
 
@@ -40,14 +60,14 @@ class Fitted:
     tests: tuple[Test, ...] = ()
     needs_level: bool = False
 
-    def among(self, entries: Sequence[Entry], indices: Indices) -> Indices:
+    def among(self, asked: Asked, indices: Indices) -> Indices:
         """Those that meet all of it."""
         if self.fit is Fit.NONE:
             return []
         for test in self.tests:
             if not indices:
                 break
-            indices = test(entries, indices)
+            indices = test(asked, indices)
         return indices
 
 
@@ -89,38 +109,38 @@ class _Compiled:
         return bool(self._tests)
 
     def fitted(self, partition: Partition) -> Fitted:
-        asked = self._conditions
+        said = self._conditions
         if (
-            (asked.kind and partition.kind.value not in asked.kind)
-            or not _named(asked.organization, partition.organization)
-            or not _named(asked.app, partition.app)
-            or ((asked.stream or asked.level) and partition.kind is not Kind.LOGS)
-            or ((asked.severity or asked.event) and partition.kind is not Kind.EVENTS)
+            (said.kind and partition.kind.value not in said.kind)
+            or not _named(said.organization, partition.organization)
+            or not _named(said.app, partition.app)
+            or ((said.stream or said.level) and partition.kind is not Kind.LOGS)
+            or ((said.severity or said.event) and partition.kind is not Kind.EVENTS)
         ):
             return Fitted(Fit.NONE)
         if not self._tests:
             return Fitted(Fit.ALL)
-        return Fitted(Fit.SOME, self._tests, needs_level=bool(asked.level))
+        return Fitted(Fit.SOME, self._tests, needs_level=bool(said.level))
 
 
 def _named(globs: Sequence[str], name: str) -> bool:
     return not globs or any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _tests(asked: Conditions) -> Iterable[Test]:
+def _tests(said: Conditions) -> Iterable[Test]:
     """The cheapest first."""
-    if asked.stream:
-        yield _field_is("stream", frozenset(asked.stream).__contains__)
-    if asked.replica:
-        yield _field_is("replica_id", lambda name: _named(asked.replica, str(name)))
-    if asked.severity:
-        yield _field_is("severity", _one_of(asked.severity))
-    if asked.event:
-        yield _field_is("kind", _one_of(asked.event))
-    if asked.level:
-        yield _level_is(asked.level)
-    if asked.line is not None:
-        yield _line_has(Expression(asked.line))
+    if said.stream:
+        yield _field_is("stream", frozenset(said.stream).__contains__)
+    if said.replica:
+        yield _field_is("replica_id", lambda name: _named(said.replica, str(name)))
+    if said.severity:
+        yield _field_is("severity", _one_of(said.severity))
+    if said.event:
+        yield _field_is("kind", _one_of(said.event))
+    if said.level:
+        yield _level_is(said.level)
+    if said.line is not None:
+        yield _line_has(Expression(said.line))
 
 
 def _one_of(names: Sequence[str]) -> Callable[[Any], bool]:
@@ -131,7 +151,8 @@ def _one_of(names: Sequence[str]) -> Callable[[Any], bool]:
 def _field_is(field: str, accepts: Callable[[Any], bool]) -> Test:
     """A field has few values, so each is judged once. One that was not sent is the empty text."""
 
-    def test(entries: Sequence[Entry], indices: Indices) -> Indices:
+    def test(asked: Asked, indices: Indices) -> Indices:
+        entries = asked.entries
         verdicts: dict[Any, bool] = {}
         passed: Indices = []
         for index in indices:
@@ -151,23 +172,23 @@ def _field_is(field: str, accepts: Callable[[Any], bool]) -> Test:
 def _level_is(names: Sequence[str]) -> Test:
     accepted = {None if name == "unknown" else name for name in names}
 
-    def test(entries: Sequence[Entry], indices: Indices) -> Indices:
+    def test(asked: Asked, indices: Indices) -> Indices:
+        entries = asked.entries
         return [index for index in indices if entries[index].level in accepted]
 
     return test
 
 
 def _line_has(expression: Expression) -> Test:
-    def test(entries: Sequence[Entry], indices: Indices) -> Indices:
-        texts = [entries[index].text.encode("utf-8", "surrogatepass") for index in indices]
-        return [indices[found] for found in expression.among(Texts.of(texts))]
+    def test(asked: Asked, indices: Indices) -> Indices:
+        return [indices[found] for found in expression.among(asked.texts(indices))]
 
     return test
 
 
 def _without(excluded: Fitted) -> Test:
-    def test(entries: Sequence[Entry], indices: Indices) -> Indices:
-        gone = set(excluded.among(entries, indices))
+    def test(asked: Asked, indices: Indices) -> Indices:
+        gone = set(excluded.among(asked, indices))
         return [index for index in indices if index not in gone]
 
     return test
