@@ -1,0 +1,129 @@
+"""The parts at work: collect and deliver until asked to stop, then drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shipper.buffer import Buffer
+from shipper.collect.collector import Collector
+from shipper.collect.intake import Intake
+from shipper.control.server import ControlServer
+from shipper.daemon.signals import Stop
+from shipper.deliver.worker import Worker
+from shipper.errors import ShipperError
+from shipper.telemetry.health import Liveness, Readiness
+from shipper.telemetry.prometheus import PrometheusMeter
+
+if TYPE_CHECKING:
+    from shipper.ignite.gateway.platform import HttpPlatform
+    from shipper.ignite.grpc import GrpcPlatform
+
+log = logging.getLogger("shipper.daemon")
+
+LAST_RESORT_S: Final = (
+    10.0  # beyond shutdown.timeout: something swallowed its cancellation, and the data is safe
+)
+LEVELS_EVERY_S: Final = 2.0
+CONNECTED: Final = "platform"
+WRITABLE: Final = "buffer"
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The parts, ready to run."""
+
+    meter: PrometheusMeter
+    platform: GrpcPlatform | HttpPlatform
+    buffer: Buffer
+    workers: Sequence[Worker]
+    intake: Intake
+    collector: Collector
+    liveness: Liveness
+    readiness: Readiness
+    control: ControlServer
+
+    async def show_connections(self) -> None:
+        """Set the gauges of the platform's connections again and again, until cancelled."""
+        while True:
+            lanes = self.platform.lanes
+            self.meter.level("stream_lanes", len(lanes))
+            self.meter.level("streams_open", lanes.open)
+            await asyncio.sleep(LEVELS_EVERY_S)
+
+    async def serve(self, stop: Stop, shutdown_timeout_s: float) -> int:
+        """Collect and deliver until asked to stop, then drain; 1 where something made going on impossible."""
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as delivery:
+            for worker in self.workers:
+                delivery.create_task(worker.run(), name=f"deliver {worker.sink.name}")
+            async with asyncio.TaskGroup() as intake:
+                committing = intake.create_task(self.intake.run(), name="intake")
+                failure = await self._collect_until(stop.asked)
+                last_resort = _last_resort(shutdown_timeout_s)
+                deadline = asyncio.get_running_loop().time() + shutdown_timeout_s
+                await self._commit_rest(committing, deadline)
+            await self._deliver_rest(deadline)
+        last_resort.cancel()
+        return 0 if failure is None else 1
+
+    async def _collect_until(self, asked: asyncio.Event) -> BaseException | None:
+        """Collect until asked to stop; the error, where collection cannot go on."""
+        try:
+            async with asyncio.TaskGroup() as collection:
+                tasks = [
+                    collection.create_task(self.collector.run(), name="collect"),
+                    collection.create_task(self._watch_readiness(), name="readiness"),
+                ]
+                await asked.wait()
+                await self.collector.drain()
+                for task in tasks:
+                    task.cancel()
+        except ExceptionGroup as failure:
+            for error in _leaves(failure):
+                expected = isinstance(error, ShipperError)
+                log.error("collection stops: %s", error, exc_info=None if expected else error)  # noqa: TRY400
+            return failure
+        return None
+
+    async def _watch_readiness(self) -> None:
+        await self.collector.ready.wait()
+        self.readiness.met(CONNECTED)
+
+    async def _commit_rest(self, committing: asyncio.Task[None], deadline: float) -> None:
+        """Commit what is pending. A buffer that takes nothing must not hold the exit: the platform can replay it."""
+        await self.intake.close()
+        await asyncio.wait({committing}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        if not committing.done():
+            log.error("the last records could not be committed; they are read again at the next start")
+            committing.cancel()
+
+    async def _deliver_rest(self, deadline: float) -> None:
+        left = await asyncio.gather(*(worker.drain(deadline) for worker in self.workers))
+        for worker, records in zip(self.workers, left, strict=True):
+            if records:
+                log.warning(
+                    "records remain in the buffer and are delivered at the next start",
+                    extra={"sink": worker.sink.name, "records": records},
+                )
+        if not any(left):
+            log.info("drained: everything collected is delivered")
+
+
+def _last_resort(shutdown_timeout_s: float) -> threading.Timer:
+    """Ends the process when a drain hangs; everything that matters is on disk by then."""
+    timer = threading.Timer(shutdown_timeout_s + LAST_RESORT_S, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _leaves(error: BaseException | None) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [] if error is None else [error]
