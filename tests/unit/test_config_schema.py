@@ -55,6 +55,7 @@ def test_examples_are_there():
         "full.yaml",
         "kubernetes.yaml",
         "minimal.yaml",
+        "routing.yaml",
         "s3.yaml",
     ]
 
