@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, cast
@@ -23,13 +22,12 @@ from shipper.config.document import Document, Finding, read_document
 from shipper.config.messages import explain
 from shipper.config.paths import Path, dotted
 from shipper.config.platform import CollectSettings, IgniteSettings
-from shipper.config.redaction import RedactSettings
 from shipper.config.route_checks import check_names, check_routes
 from shipper.config.routes import RouteSettings
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.settings import BufferSettings, Settings
-from shipper.config.shape import declared_at, holds_secret, item_at, section_at, variants
+from shipper.config.shape import declared_at, holds_secret, section_at, variants
 from shipper.errors import ConfigError, Problem, Severity
 
 MAX_CONFIG_SIZE: Final = 1 << 20
@@ -106,7 +104,7 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
     sinks = _valid_sinks(data.get("sinks"))
     yield from check_storage(_valid(BufferSettings, data.get("buffer")), sinks)
     yield from check_clear_text(sinks)
-    yield from _check_routes(data)
+    yield from _check_routes(document)
     for path, name in document.files:
         if _is_secret(path, data):
             yield from check_private(path, FilePath(name))
@@ -117,19 +115,23 @@ def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
             break
 
 
-def _check_routes(data: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_routes(document: Document) -> Iterator[Finding]:
+    data = document.data
+
+    def shows(path: Path) -> bool:
+        written = document.written.get(path)
+        return written is not None and written.literal
+
     sinks: Any = data.get("sinks")
     sinks = sinks if isinstance(sinks, Mapping) else {}
-    routes = _valid_items(RouteSettings, data.get("routes"))
-    for finding in check_names(routes, _valid_items(RedactSettings, data.get("redact")), list(sinks)):
-        alone = isinstance(item_at(data, finding.path[:-1]), str)  # and not in a list
-        yield replace(finding, path=finding.path[:-1]) if alone else finding
+    yield from check_names(data, list(sinks), shows)
     written = data.get("routes")
+    routes = _valid_items(RouteSettings, written)
     if routes and isinstance(written, list) and len(routes) == len(written):
         types = {
             name: str(sink.get("type")) if isinstance(sink, Mapping) else "" for name, sink in sinks.items()
         }
-        yield from check_routes(list(routes.values()), types, reads=bool(data.get("read")))
+        yield from check_routes(list(routes.values()), types, shows, reads=bool(data.get("read")))
 
 
 def _valid(section: type[S], data: Any) -> S | None:

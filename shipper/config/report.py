@@ -38,6 +38,12 @@ def summary(settings: Settings) -> Iterator[str]:
     yield f"buffer        {settings.buffer.path}, up to {format_size(settings.buffer.max_size)}, {full}"
     for number, (name, sink) in enumerate(settings.sinks.items()):
         yield f"{'sinks' if number == 0 else '':<14}{name}: {_destination(sink)}"
+    if settings.routes:
+        yield f"routes        {len(settings.routes)}, the first that matches takes a record"
+    if settings.redact:
+        names = {name for entry in settings.redact for name in entry.patterns}
+        own = {custom.name for entry in settings.redact for custom in entry.custom}
+        yield f"redacts       {', '.join(sorted(names | own))}"
     yield f"telemetry     {settings.telemetry.listen or 'off'}"
 
 

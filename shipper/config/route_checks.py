@@ -4,14 +4,13 @@ match, records that nobody would get.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from shipper.config.document import Finding
 from shipper.config.paths import Path, quoted
-from shipper.config.redaction import RedactSettings
 from shipper.config.routes import Conditions, KindName, Match, RouteSettings
 from shipper.errors import Severity
 
@@ -24,23 +23,34 @@ _ONLY_OF: Final[Mapping[str, str]] = {
     "event": "events",
 }
 
+Shows = Callable[[Path], bool]
+"""Whether what is written at a path may be shown: not where it came from the environment or a file."""
 
-def check_names(
-    routes: Mapping[int, RouteSettings], redact: Mapping[int, RedactSettings], sinks: Sequence[str]
-) -> Iterator[Finding]:
-    """Every sink that is named must be configured. Entries come by their place in the list."""
-    named = [(("routes", index, "sinks"), route.sinks) for index, route in routes.items()]
-    named += [(("redact", index, "sinks"), entry.sinks) for index, entry in redact.items()]
-    for path, names in named:
-        for place, name in enumerate(names):
-            if name not in sinks:
-                near = get_close_matches(name, sinks, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sinks) or 'none'}"
-                yield Finding((*path, place), f"{quoted(name)} is not the name of a sink; {hint}")
+
+def check_names(data: Mapping[str, Any], sinks: Sequence[str], shows: Shows) -> Iterator[Finding]:
+    """Every sink that is named must be configured, also where something else is wrong with the entry."""
+    for section in ("routes", "redact"):
+        entries = data.get(section)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            names = entry.get("sinks") if isinstance(entry, Mapping) else None
+            path: Path = (section, index, "sinks")
+            if isinstance(names, str):
+                yield from _check_name(path, names, sinks, shows)
+            elif isinstance(names, list):
+                for place, name in enumerate(names):
+                    yield from _check_name((*path, place), name, sinks, shows)
+
+
+def _check_name(path: Path, name: Any, sinks: Sequence[str], shows: Shows) -> Iterator[Finding]:
+    if isinstance(name, str) and name and name not in sinks:
+        near = get_close_matches(name, sinks, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sinks) or 'none'}"
+        subject = quoted(name) if shows(path) else "the value (from a ${...})"
+        yield Finding(path, f"{subject} is not the name of a sink; {hint}")
 
 
 def check_routes(
-    routes: Sequence[RouteSettings], sinks: Mapping[str, str], *, reads: bool
+    routes: Sequence[RouteSettings], sinks: Mapping[str, str], shows: Shows, *, reads: bool
 ) -> Iterator[Finding]:
     """What the whole list leads to. `sinks` are the types of the sinks by name; `reads` whether there is `read`."""
     for index, route in enumerate(routes):
@@ -48,7 +58,9 @@ def check_routes(
         if message := _cannot_match(route.match):
             yield _warning((*path, "match"), message)
         elif (before := _taken_before(routes, index)) is not None:
-            yield _warning(path, f"never takes a record: {_named(routes, before)} takes them all before")
+            name = routes[before].name if shows(("routes", before, "name")) else None
+            which = f"the route {quoted(name)}" if name else f"route {before + 1} of the list"
+            yield _warning(path, f"never takes a record: {which} takes them all before")
         if not reads and (route.match.level or (route.match.not_ is not None and route.match.not_.level)):
             message = "needs the section read: without it no line's level is known, and all are unknown"
             yield _warning((*path, "match"), message)
@@ -137,11 +149,6 @@ def _kinds(match: Conditions) -> frozenset[str]:
         if getattr(match, name):
             kinds &= {kind}
     return kinds
-
-
-def _named(routes: Sequence[RouteSettings], index: int) -> str:
-    name = routes[index].name
-    return f"the route {quoted(name)}" if name else f"route {index + 1} of the list"
 
 
 def _warning(path: Path, message: str) -> Finding:

@@ -250,6 +250,16 @@ def test_value_from_a_reference_is_not_shown_because_it_may_be_another_secret(pr
     assert message == "the value (from a ${...}) is not one of debug, info, warning, error"
 
 
+def test_name_of_a_sink_from_a_reference_is_not_shown(problems_of):
+    found = problems_of(
+        f"{IGNITE}{SINKS}routes: [{{name: '${{A}}', sinks: out}}, {{sinks: ['${{A}}']}}]\n", {"A": "hunter22"}
+    )
+    assert [message for _, _, _, message in found] == [
+        "never takes a record: route 1 of the list takes them all before",
+        "the value (from a ${...}) is not the name of a sink; there are out",
+    ]
+
+
 def test_line_break_in_a_value_cannot_forge_another_problem(problems_of):
     [(_, _, _, message)] = problems_of(f'{IGNITE}{SINKS}log: {{level: "a\\nb\\u202e\\ud800"}}\n')
     assert message.startswith(r"'a\nb\u202e\ud800' is not one of")
