@@ -169,7 +169,7 @@ SERIES: Final[tuple[Series, ...]] = (
         "records_dropped_total",
         "records",
         "Records that a sink will never get. Of a loss (buffer_full, buffer_corrupt, rejected, sink_removed) a gap "
-        "says so too; the rest is left out as routes or the sink's limits want it (docs/sinks.md has the reasons).",
+        "says so too; the rest is left out as routes (docs/routing.md) or the sink's limits (docs/sinks.md) want it.",
         SINK,
         LOSS_REASON,
     ),
