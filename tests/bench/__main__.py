@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, TypeVar
 
-from tests.bench import datadog, floor, reading, rows
+from tests.bench import datadog, floor, pipelines, reading, rows
 from tests.bench.printed import replica_name
 from tests.bench.surroundings import Load, Setup, surroundings
 
@@ -166,6 +166,9 @@ class Bench:
             what = f"{pace.step}: {pace.text}"
             target = f"{pace.target:,} lines per CPU-second" if pace.target else ""
             yield Row(what, target, "", _said(what, f"{pace.per_cpu_s:,.0f}"))
+        for step in pipelines.paces(self._scale.lines // 48, self._scale.runs, self._texts):
+            what = f"{step.step}: {step.text}"
+            yield Row(what, "", "", _said(what, f"{step.per_cpu_s:,.0f}"))
 
     def _repeated(self, whole: Setup) -> Iterator[Setup]:
         return (whole.again(f"run-{run}") for run in range(self._scale.runs))
