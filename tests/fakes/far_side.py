@@ -126,6 +126,9 @@ async def read_all(stream: Stream) -> bytes:
 
 
 async def read_now(stream: Stream) -> bytes:
-    """What is there of a body; something must be."""
+    """All that is there of a body; something must be."""
     async with asyncio.timeout(0.5):
-        return await anext(stream.body())
+        data = await anext(stream.body())
+        while stream.unread:
+            data += await anext(stream.body())
+    return data

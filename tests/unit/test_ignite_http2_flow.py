@@ -9,7 +9,7 @@ from h2.settings import SettingCodes
 
 from shipper.ignite.http2 import frames
 from shipper.ignite.http2.frames import ErrorCode
-from shipper.ignite.http2.stream import Stream
+from shipper.ignite.http2.stream import MOST_AT_ONCE, Stream
 from shipper.ignite.http2.window import CONNECTION_WINDOW, STREAM_WINDOW
 from shipper.ignite.transport import ConnectionLost
 from tests.fakes.far_side import FarSide, far_side, read_all, read_now
@@ -52,6 +52,17 @@ async def test_what_was_read_is_granted_anew() -> None:
         total += sent
         assert sent >= STREAM_WINDOW // 4
         assert len(await read_now(stream)) == sent
+
+
+async def test_what_waits_for_its_reader_is_handed_over_in_pieces_that_caches_hold() -> None:
+    far = far_side()
+    stream = far.send()
+    far.answer(stream)
+    assert flood(far, stream) == STREAM_WINDOW
+    sizes = []
+    while stream.unread:
+        sizes.append(len(await anext(stream.body())))
+    assert sizes == [MOST_AT_ONCE] * (STREAM_WINDOW // MOST_AT_ONCE)
 
 
 async def test_grants_are_rare() -> None:

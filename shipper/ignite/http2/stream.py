@@ -9,6 +9,9 @@ from typing import Final, Protocol
 from shipper.ignite.http2.window import STREAM_WINDOW, Inbound
 from shipper.ignite.transport import NO_HEADERS, TransportError
 
+MOST_AT_ONCE: Final = (
+    256 * 1024
+)  # handed over; more than caches hold costs more than another turn of the loop
 _PIECES: Final = 64  # pieces may be many, but on the average not small: each costs its overhead
 _LEAST_PIECE: Final = 512
 
@@ -76,9 +79,8 @@ class Stream:
                 raise StopAsyncIteration
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
-        data = self._joined()
-        self._pieces.clear()
-        self.unread = 0
+        data = self._next()
+        self.unread -= len(data)
         self._carrier.taken(self, len(data))
         return data
 
@@ -114,8 +116,20 @@ class Stream:
         self._failure = failure
         self._wake()
 
-    def _joined(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+    def _next(self) -> bytes:
+        """What came, in one piece that is not much larger than MOST_AT_ONCE."""
+        pieces = self._pieces
+        if len(pieces) == 1:
+            return pieces.pop()
+        if self.unread <= MOST_AT_ONCE:
+            self._pieces = []
+            return b"".join(pieces)
+        count = size = 0
+        while size < MOST_AT_ONCE:
+            size += len(pieces[count])
+            count += 1
+        self._pieces = pieces[count:]
+        return b"".join(pieces[:count])
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
