@@ -78,6 +78,36 @@ def test_a_cap_is_never_raised_by_learning_and_never_below_one() -> None:
         assert lanes.cap == cap
 
 
+def test_a_cap_that_one_connection_states_holds_for_it_and_for_those_that_are_not_connected_yet() -> None:
+    world = World()
+    lanes = world.lanes()
+    acquire(lanes, 3)
+    world.made[0].limit = 4
+    acquire(lanes, 9)
+    assert [lane.open for lane in lanes._lanes] == [4, 4, 4]
+    assert lanes.cap == 4
+
+
+def test_a_connection_that_states_more_than_the_usual_cap_carries_the_usual_cap() -> None:
+    world = World()
+    lanes = world.lanes()
+    lanes.acquire()
+    world.made[0].limit = 2**32 - 1
+    acquire(lanes, USUAL_CAP)
+    assert [lane.open for lane in lanes._lanes] == [USUAL_CAP, 1]
+
+
+async def test_a_connection_that_states_none_at_all_is_asked_by_one_at_a_time() -> None:
+    """Else each attempt would make another connection."""
+    world = World()
+    lanes = world.lanes()
+    first = lanes.acquire()
+    world.made[0].limit = 0
+    await lanes.release(first, answered=False)
+    assert lanes.acquire() is first
+    assert lanes.acquire() is not first
+
+
 def test_a_cap_too_small_to_be_a_setting_is_forgotten_and_another_is_not() -> None:
     world = World()
     for learned, later in ((FEW - 1, USUAL_CAP), (FEW, FEW)):
