@@ -84,10 +84,12 @@ def resident() -> int:
 
 
 def test_what_is_there_is_not_collected_over_and_over() -> None:
-    before = gc.get_freeze_count()
+    before, usual = gc.get_freeze_count(), gc.get_threshold()
     kept = [[number] for number in range(1000)]
     try:
         leave_alone_what_is_there()
         assert gc.get_freeze_count() >= before + len(kept)
+        assert gc.get_threshold()[0] > usual[0]
     finally:
         gc.unfreeze()
+        gc.set_threshold(*usual)
