@@ -8,14 +8,19 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from shipper.archive.codec import decode, decompress
 from shipper.emulator import Emulator, Scenario
-from shipper.emulator.ledger import compare
+from shipper.emulator.ledger import Printed, compare
+from shipper.model import Codec
 from tests.e2e.conftest import Make
-from tests.e2e.daemon_process import Shipper
+from tests.e2e.daemon_process import Shipper, printed
 from tests.servers.datadog_intake import KEY, Canned, DatadogIntake, Fault
+from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY, Store, moto
 from tests.servers.sentry_stub import sentry_stub
 
 TRACE = [
@@ -31,6 +36,18 @@ DATADOG = (
     "events: logs, batch: {{max_age: 200ms}}}}\n"
 )
 SENTRY = "  sentry: {{type: sentry, dsn: '{dsn}', batch: {{max_age: 200ms}}}}\n"
+
+
+S3 = (
+    f"  s3: {{{{type: s3, bucket: acme-logs, region: {REGION}, endpoint_url: '{{url}}', access_key_id: {ACCESS_KEY}, "
+    f"secret_access_key: {SECRET_KEY}, batch: {{{{max_age: 300ms}}}}}}}}\n"
+)
+
+
+def lines_in(store: Store) -> Iterator[Printed]:
+    for key, body in store.objects("acme-logs").items():
+        if key.startswith("kind=logs/"):
+            yield from map(printed, decode(decompress(Codec.ZSTD, body)))
 
 
 def archive_of(daemon: Shipper) -> str:
@@ -97,15 +114,25 @@ async def test_each_sink_gets_what_its_routes_say_and_the_archive_everything_as_
         assert "Traceback" not in seen
 
 
-async def test_kills_and_faults_leave_every_record_at_least_once_and_in_the_archive_exactly_once(
-    shipper: Make,
+async def test_kills_and_faults_leave_every_record_at_least_once_and_in_each_archive_exactly_once(
+    shipper: Make, tmp_path: Path
 ) -> None:
     rng = random.Random(3)
     faults = [Fault.RESET, Fault.LOSE_ANSWER, Canned(503), Canned(429, {"retry-after": "0"}), Canned(408)]
+    with moto(tmp_path) as store:
+        store.make_bucket("acme-logs")
+        await _kill_again_and_again(shipper, store, rng, faults)
+
+
+async def _kill_again_and_again(
+    shipper: Make, store: Store, rng: random.Random, faults: list[Fault | Canned]
+) -> None:
     async with Emulator(Scenario(renumber=3)) as ignite, DatadogIntake() as datadog:
         replicas = [ignite.app(name).start_replica() for name in ("checkout", "search") for _ in "ab"]
         daemon = shipper(ignite.endpoint)
-        daemon.sinks = archive_of(daemon) + DATADOG.format(key=KEY, url=datadog.url)
+        daemon.sinks = (
+            archive_of(daemon) + S3.format(url=store.endpoint_url) + DATADOG.format(key=KEY, url=datadog.url)
+        )
 
         async def print_on(done: asyncio.Event) -> None:
             number = 0
@@ -133,19 +160,20 @@ async def test_kills_and_faults_leave_every_record_at_least_once_and_in_the_arch
             done.set()
         datadog.plan([])
         await daemon.start()
-        printed = Counter(line.line for line in ignite.ledger.lines)
+        expected = Counter(line.line for line in ignite.ledger.lines)
         async with asyncio.timeout(60):
-            while Counter(line.line for line in daemon.lines()) != printed or _missing(datadog, printed):
+            while Counter(line.line for line in daemon.lines()) != expected or _missing(datadog, expected):
                 await asyncio.sleep(0.5)
         assert await daemon.stop() == 0, daemon.said()[-2000:]
         assert compare(ignite.ledger.counter(), daemon.lines()).equal
+        assert compare(ignite.ledger.counter(), lines_in(store)).equal
         sent = sum(message.count("\n") + 1 for message in datadog.messages)
-        assert sent < 2 * sum(printed.values()), "a kill repeats what was under way, not everything"
+        assert sent < 2 * sum(expected.values()), "a kill repeats what was under way, not everything"
 
 
-def _missing(datadog: DatadogIntake, printed: Counter[str]) -> Counter[str]:
+def _missing(datadog: DatadogIntake, expected: Counter[str]) -> Counter[str]:
     had = Counter(line for message in datadog.messages for line in message.split("\n"))
-    return printed - had
+    return expected - had
 
 
 async def test_a_refused_key_parks_the_sink_keeps_everything_and_delays_nobody_else(shipper: Make) -> None:
