@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import urlsplit
 
-from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings
+from shipper.config.datadog import DatadogSettings
+from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
+from shipper.config.sentry import SentrySettings
 from shipper.config.settings import Settings
 from shipper.config.units import format_size
 from shipper.errors import Problem, Severity
@@ -54,5 +57,10 @@ def _destination(sink: SinkSettings) -> str:
             return f"s3://{'/'.join(filter(None, (sink.bucket, sink.prefix)))}{at}, {sink.compression}"
         case DirectorySettings():
             return f"directory {sink.path}, {sink.compression}"
-        case _:
+        case DatadogSettings():
+            at = f" at {sink.endpoint_url}" if sink.endpoint_url else ""
+            return f"datadog {sink.site}{at}"
+        case SentrySettings():
+            return f"sentry {urlsplit(sink.dsn.reveal()).hostname}"  # the rest of a DSN is its key
+        case StdoutSettings():
             return "stdout"
