@@ -19,7 +19,7 @@ _MISREAD: Final = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.INTERNA
 
 @dataclass(slots=True)
 class Agreement:
-    """The contract with one server. `exchange` asks it.
+    """The contract of one service with one server. `exchange` asks it.
 
     A guess is provisional until a call succeeds with it: what refused the reflection may have been a proxy before
     its server was up.
@@ -27,6 +27,7 @@ class Agreement:
 
     base_url: str
     exchange: Exchange
+    service: str = wanted.SERVICE
     _contract: Contract | None = None
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _failures: int = 0
@@ -71,15 +72,15 @@ class Agreement:
 
     async def _ask(self) -> Contract:
         try:
-            files = await reflection.fetch(self.exchange, wanted.SERVICE)
+            files = await reflection.fetch(self.exchange, self.service)
         except CallFailed as failure:
             self._failures += 1
             self._failure = failure.status
             raise
         if files is None:
             self._warn()
-            return bundled()
-        contract = derive(files, Source.REFLECTION)
+            return bundled(self.service)
+        contract = derive(files, Source.REFLECTION, self.service)
         if contract.unfit:
             log.warning(
                 "the server declares fields in a way that is not understood; they are left out: %s",
@@ -94,5 +95,5 @@ class Agreement:
                 "%s offers no gRPC reflection of %s: field numbers come from the bundled .proto, and the first "
                 "messages are checked for plausibility",
                 self.base_url,
-                wanted.SERVICE,
+                self.service,
             )

@@ -39,9 +39,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Every call that the server offers, by method name, and where the numbers come from.
+    """Every call of a service that the server offers, by method name, and where the numbers come from.
 
-    `unfit` names fields that are read as absent, because the server's are of another shape than wanted.
+    `unfit` names fields that are read as absent, because the server's are of another shape than wanted, and calls
+    that are left out because their messages lack something.
     """
 
     source: Source
@@ -56,29 +57,32 @@ class Contract:
         return message.SerializeToString()
 
 
-def bundled() -> Contract:
+def bundled(service: str = wanted.SERVICE) -> Contract:
     """The contract of proto/ignite_compute.proto, for servers without reflection."""
     file = FileDescriptorProto.FromString(ignite_compute_pb2.DESCRIPTOR.serialized_pb)
-    return derive([file], Source.BUNDLED)
+    return derive([file], Source.BUNDLED, service)
 
 
-def derive(files: Iterable[FileDescriptorProto], source: Source) -> Contract:
+def derive(files: Iterable[FileDescriptorProto], source: Source, service: str = wanted.SERVICE) -> Contract:
     """Build the contract from a server's files, in any order. Raises ContractMismatch where they lack something
     needed.
 
     Methods that the server does not have are left out; calling one is the caller's UNIMPLEMENTED.
     """
     declared = Declared.by(files)
-    methods = {method.name: method for method in declared.service(wanted.SERVICE).method}
+    methods = {method.name: method for method in declared.service(service).method}
     maker = TwinMaker(declared)
-    calls = {
-        name: Call(
-            name=name,
-            path=f"/{wanted.SERVICE}/{name}",
-            request=maker.twin(methods[name].input_type, want.request).text,
-            response=maker.twin(methods[name].output_type, want.response),
-        )
-        for name, want in wanted.METHODS.items()
-        if name in methods
-    }
+    calls: dict[str, Call] = {}
+    for name, want in wanted.METHODS.items():
+        if want.service != service or name not in methods:
+            continue
+        try:
+            request = maker.twin(methods[name].input_type, want.request).text
+            response = maker.twin(methods[name].output_type, want.response)
+        except ContractMismatch as mismatch:
+            if not want.optional:
+                raise
+            maker.unfit.add(f"{service}/{name} ({mismatch})")
+        else:
+            calls[name] = Call(name, f"/{service}/{name}", request, response)
     return Contract(source, calls, tuple(sorted(maker.unfit)))

@@ -39,6 +39,7 @@ _FITS: Final = {
     Shape.INT: _INTEGERS,
     Shape.BOOL: frozenset({_Field.TYPE_BOOL}),
     Shape.ENUM: frozenset({_Field.TYPE_ENUM}) | _INTEGERS | _TEXTS,  # that these are enums is inferred
+    Shape.ROW: frozenset({_Field.TYPE_MESSAGE}),
     Shape.ROWS: frozenset({_Field.TYPE_MESSAGE}),
 }
 _ABSENT_TYPES: Final = {
@@ -112,7 +113,7 @@ class TwinMaker:
         theirs = fields_of(self.declared.message(reference))
         for index, want in enumerate(wanted):
             source = self._fitting(reference, theirs.get(want.name), want)
-            if want.shape is Shape.ROWS:
+            if want.shape in (Shape.ROW, Shape.ROWS):
                 if source is None or form is Form.COLUMNS:
                     continue
                 row = into.nested_type.add(name=f"Row{index}")
@@ -121,7 +122,7 @@ class TwinMaker:
                     name=want.name,
                     number=source.number,
                     type=_Field.TYPE_MESSAGE,
-                    label=_Field.LABEL_REPEATED,
+                    label=_Field.LABEL_REPEATED if want.shape is Shape.ROWS else _Field.LABEL_OPTIONAL,
                     type_name=f"{path}.{row.name}",
                 )
                 continue

@@ -1,8 +1,8 @@
 """What shipper reads of Ignite's messages: field names and the shape each must have. Numbers are the server's
 business.
 
-Names are documented at https://docs.dodil.io/ignite/compute/api-reference/observability; what is inferred is
-marked in proto/ignite_compute.proto.
+Names are documented at https://docs.dodil.io/ignite/compute/api-reference/observability and
+https://docs.dodil.io/ignite/build/api-reference/builds; what is inferred is marked in proto/ignite_compute.proto.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 SERVICE: Final = "dodil.ignite.v1.ComputeService"
+BUILD_SERVICE: Final = "dodil.ignite.v1.BuildService"
 
 
 class Shape(Enum):
@@ -21,6 +22,7 @@ class Shape(Enum):
     INT = "int"
     BOOL = "bool"
     ENUM = "enum"
+    ROW = "message"
     ROWS = "rows"
 
 
@@ -38,11 +40,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: what is sent and what is read."""
+    """One RPC: what is sent and what is read. A server whose messages do not have what an `optional` one needs
+    counts as one that does not offer it.
+    """
 
     name: str
     request: tuple[Wanted, ...]
     response: tuple[Wanted, ...]
+    service: str = SERVICE
+    optional: bool = False
 
 
 _APP: Final = (
@@ -73,6 +79,20 @@ REPLICA: Final = (
     Wanted("restart_count", Shape.INT),
     Wanted("started_ms", Shape.INT),
 )
+DRAFT: Final = (
+    Wanted("deploy_id", Shape.TEXT, needed=True),
+    Wanted("status", Shape.ENUM),
+    Wanted("created_at_ms", Shape.INT),
+    Wanted("image_ref", Shape.TEXT),
+)
+BUILD: Final = (
+    Wanted("build_id", Shape.TEXT, needed=True),
+    Wanted("name", Shape.TEXT),
+    Wanted("app_name", Shape.TEXT),
+    Wanted("status", Shape.ENUM),
+    Wanted("created_at_ms", Shape.INT),
+)
+OUTPUT: Final = (Wanted("data", Shape.TEXT, needed=True), Wanted("timestamp_ms", Shape.INT))
 
 METHODS: Final = {
     method.name: method
@@ -116,5 +136,32 @@ METHODS: Final = {
             ),
         ),
         Method("StreamAppEvents", _APP, EVENT),
+        Method("GetDraftInfo", _APP, (Wanted("draft", Shape.ROW, needed=True, rows=DRAFT),), optional=True),
+        Method(
+            "GetBuildLog",
+            (*_APP, Wanted("build_id", Shape.TEXT, needed=True)),
+            (Wanted("log", Shape.TEXT, needed=True), Wanted("found", Shape.BOOL, needed=True)),
+            optional=True,
+        ),
+        Method(
+            "StreamCompileLogs",
+            (Wanted("deploy_id", Shape.TEXT, needed=True), Wanted("from_start", Shape.BOOL, needed=True)),
+            OUTPUT,
+            optional=True,
+        ),
+        Method(
+            "ListBuilds",
+            (Wanted("limit", Shape.INT), Wanted("cursor", Shape.TEXT)),
+            (Wanted("builds", Shape.ROWS, needed=True, rows=BUILD), Wanted("next_cursor", Shape.TEXT)),
+            BUILD_SERVICE,
+            optional=True,
+        ),
+        Method(
+            "StreamBuildLogs",
+            (Wanted("build_id", Shape.TEXT, needed=True), Wanted("from_start", Shape.BOOL, needed=True)),
+            OUTPUT,
+            BUILD_SERVICE,
+            optional=True,
+        ),
     )
 }

@@ -11,6 +11,7 @@ from shipper.emulator import Scenario
 from shipper.emulator.descriptors import Schema
 from shipper.ignite.contract import Contract, ContractMismatch, Source, bundled, derive
 from shipper.ignite.pb import ignite_compute_pb2 as pb
+from shipper.ignite.wanted import BUILD_SERVICE
 
 METHODS = {
     "ListApps",
@@ -19,6 +20,9 @@ METHODS = {
     "StreamAppLogs",
     "GetAppEvents",
     "StreamAppEvents",
+    "GetDraftInfo",
+    "GetBuildLog",
+    "StreamCompileLogs",
 }
 
 
@@ -116,6 +120,34 @@ def test_a_method_that_the_server_lacks_is_left_out() -> None:
         service.method.remove(next(each for each in service.method if each.name == "StreamAppEvents"))
 
     assert changed(remove).calls.keys() == METHODS - {"StreamAppEvents"}
+
+
+def test_the_bundled_proto_has_the_calls_of_builds() -> None:
+    assert bundled(BUILD_SERVICE).calls.keys() == {"ListBuilds", "StreamBuildLogs"}
+
+
+def test_what_builds_need_and_the_server_lacks_leaves_out_that_call_alone_and_is_named() -> None:
+    contract = changed(without("DraftInfo.deploy_id"))
+    assert contract.calls.keys() == METHODS - {"GetDraftInfo"}
+    assert contract.unfit == (
+        "dodil.ignite.v1.ComputeService/GetDraftInfo (the server's descriptors have no field "
+        "'dodil.ignite.v1.DraftInfo.deploy_id')",
+    )
+
+
+def test_a_server_without_the_build_service_has_no_contract_for_it() -> None:
+    server = files()
+    del server[0].service[1]
+    with pytest.raises(ContractMismatch, match="BuildService"):
+        derive(server, Source.REFLECTION, BUILD_SERVICE)
+
+
+def test_a_message_inside_a_message_is_read_by_name() -> None:
+    schema = Schema(Scenario(renumber=4))
+    wire = schema.message("GetDraftInfoResponse")(draft={"deploy_id": "dpl_1", "created_at_ms": 7})
+    twin = derive(schema.files, Source.REFLECTION).calls["GetDraftInfo"].response
+    draft = twin.text.FromString(wire.SerializeToString()).draft
+    assert (draft.deploy_id, draft.created_at_ms, draft.image_ref) == ("dpl_1", 7, "")
 
 
 @pytest.mark.parametrize("name", ["LogLine.timestamp_ms", "LogLine.line", "StreamAppLogsRequest.replica_id"])

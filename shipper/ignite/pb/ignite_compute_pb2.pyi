@@ -22,6 +22,22 @@ class AppEventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     APP_EVENT_KIND_UNSPECIFIED: _ClassVar[AppEventKind]
     APP_EVENT_KIND_OOM_KILLED: _ClassVar[AppEventKind]
+
+class VersionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERSION_STATUS_UNSPECIFIED: _ClassVar[VersionStatus]
+    VERSION_STATUS_DRAFT: _ClassVar[VersionStatus]
+    VERSION_STATUS_ACTIVE: _ClassVar[VersionStatus]
+    VERSION_STATUS_SUPERSEDED: _ClassVar[VersionStatus]
+
+class BuildStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BUILD_STATUS_UNSPECIFIED: _ClassVar[BuildStatus]
+    BUILD_STATUS_PENDING: _ClassVar[BuildStatus]
+    BUILD_STATUS_RUNNING: _ClassVar[BuildStatus]
+    BUILD_STATUS_SUCCEEDED: _ClassVar[BuildStatus]
+    BUILD_STATUS_FAILED: _ClassVar[BuildStatus]
+    BUILD_STATUS_CANCELLED: _ClassVar[BuildStatus]
 STATUS_UNSPECIFIED: ReplicaStatus
 STATUS_RUNNING: ReplicaStatus
 LOG_STREAM_UNSPECIFIED: LogStream
@@ -29,6 +45,16 @@ LOG_STREAM_STDOUT: LogStream
 LOG_STREAM_STDERR: LogStream
 APP_EVENT_KIND_UNSPECIFIED: AppEventKind
 APP_EVENT_KIND_OOM_KILLED: AppEventKind
+VERSION_STATUS_UNSPECIFIED: VersionStatus
+VERSION_STATUS_DRAFT: VersionStatus
+VERSION_STATUS_ACTIVE: VersionStatus
+VERSION_STATUS_SUPERSEDED: VersionStatus
+BUILD_STATUS_UNSPECIFIED: BuildStatus
+BUILD_STATUS_PENDING: BuildStatus
+BUILD_STATUS_RUNNING: BuildStatus
+BUILD_STATUS_SUCCEEDED: BuildStatus
+BUILD_STATUS_FAILED: BuildStatus
+BUILD_STATUS_CANCELLED: BuildStatus
 
 class ListAppsRequest(_message.Message):
     __slots__ = ("organization_name", "limit", "cursor")
@@ -185,3 +211,113 @@ class StreamAppEventsRequest(_message.Message):
     organization_name: str
     app_name: str
     def __init__(self, organization_name: _Optional[str] = ..., app_name: _Optional[str] = ...) -> None: ...
+
+class GetDraftInfoRequest(_message.Message):
+    __slots__ = ("organization_name", "app_name")
+    ORGANIZATION_NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_NAME_FIELD_NUMBER: _ClassVar[int]
+    organization_name: str
+    app_name: str
+    def __init__(self, organization_name: _Optional[str] = ..., app_name: _Optional[str] = ...) -> None: ...
+
+class DraftInfo(_message.Message):
+    __slots__ = ("status", "code_hash", "created_at_ms", "deploy_id", "error", "image_ref")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CODE_HASH_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DEPLOY_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_REF_FIELD_NUMBER: _ClassVar[int]
+    status: VersionStatus
+    code_hash: str
+    created_at_ms: int
+    deploy_id: str
+    error: str
+    image_ref: str
+    def __init__(self, status: _Optional[_Union[VersionStatus, str]] = ..., code_hash: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., deploy_id: _Optional[str] = ..., error: _Optional[str] = ..., image_ref: _Optional[str] = ...) -> None: ...
+
+class GetDraftInfoResponse(_message.Message):
+    __slots__ = ("draft",)
+    DRAFT_FIELD_NUMBER: _ClassVar[int]
+    draft: DraftInfo
+    def __init__(self, draft: _Optional[_Union[DraftInfo, _Mapping]] = ...) -> None: ...
+
+class GetBuildLogRequest(_message.Message):
+    __slots__ = ("organization_name", "app_name", "build_id")
+    ORGANIZATION_NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_NAME_FIELD_NUMBER: _ClassVar[int]
+    BUILD_ID_FIELD_NUMBER: _ClassVar[int]
+    organization_name: str
+    app_name: str
+    build_id: str
+    def __init__(self, organization_name: _Optional[str] = ..., app_name: _Optional[str] = ..., build_id: _Optional[str] = ...) -> None: ...
+
+class GetBuildLogResponse(_message.Message):
+    __slots__ = ("log", "found")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    log: bytes
+    found: bool
+    def __init__(self, log: _Optional[bytes] = ..., found: _Optional[bool] = ...) -> None: ...
+
+class StreamCompileLogsRequest(_message.Message):
+    __slots__ = ("deploy_id", "from_start")
+    DEPLOY_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_START_FIELD_NUMBER: _ClassVar[int]
+    deploy_id: str
+    from_start: bool
+    def __init__(self, deploy_id: _Optional[str] = ..., from_start: _Optional[bool] = ...) -> None: ...
+
+class CompileLogChunk(_message.Message):
+    __slots__ = ("data", "timestamp_ms")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    timestamp_ms: int
+    def __init__(self, data: _Optional[bytes] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
+
+class ListBuildsRequest(_message.Message):
+    __slots__ = ("limit", "cursor")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    cursor: str
+    def __init__(self, limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class Build(_message.Message):
+    __slots__ = ("build_id", "name", "status", "created_at_ms", "app_name")
+    BUILD_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    APP_NAME_FIELD_NUMBER: _ClassVar[int]
+    build_id: str
+    name: str
+    status: BuildStatus
+    created_at_ms: int
+    app_name: str
+    def __init__(self, build_id: _Optional[str] = ..., name: _Optional[str] = ..., status: _Optional[_Union[BuildStatus, str]] = ..., created_at_ms: _Optional[int] = ..., app_name: _Optional[str] = ...) -> None: ...
+
+class ListBuildsResponse(_message.Message):
+    __slots__ = ("builds", "next_cursor")
+    BUILDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    builds: _containers.RepeatedCompositeFieldContainer[Build]
+    next_cursor: str
+    def __init__(self, builds: _Optional[_Iterable[_Union[Build, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class StreamBuildLogsRequest(_message.Message):
+    __slots__ = ("build_id", "from_start")
+    BUILD_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_START_FIELD_NUMBER: _ClassVar[int]
+    build_id: str
+    from_start: bool
+    def __init__(self, build_id: _Optional[str] = ..., from_start: _Optional[bool] = ...) -> None: ...
+
+class BuildLogChunk(_message.Message):
+    __slots__ = ("data", "timestamp_ms")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_MS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    timestamp_ms: int
+    def __init__(self, data: _Optional[bytes] = ..., timestamp_ms: _Optional[int] = ...) -> None: ...
