@@ -114,6 +114,12 @@ class Database:
             for pragma in pragmas:
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
 
+    def resize(self, quota: Quota) -> None:
+        """Use another quota from now on. A file that is larger than it allows takes nothing new until it is smaller."""
+        self.quota = quota
+        with self._mapped():
+            self._connection.execute(f"PRAGMA max_page_count = {quota.max_pages}").fetchall()
+
     def _check_pages(self) -> None:
         ((verdict,),) = self.rows("PRAGMA quick_check(1)")
         if verdict != "ok":

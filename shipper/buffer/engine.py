@@ -22,6 +22,7 @@ from shipper.buffer.loading import Setup, load
 from shipper.buffer.lock import Lock
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Quota
+from shipper.buffer.reconfiguring import reconfigure, remove
 from shipper.buffer.salvage import Saved, nothing_saved, salvage
 from shipper.buffer.values import BufferStats, Recovery
 from shipper.errors import BufferError, BufferFull, BufferUnavailable
@@ -98,6 +99,27 @@ class Engine:
             with suppress(BufferError):  # the job is done; whoever comes next tries again
                 self._recover(ledger.database.damage)
         return result
+
+    def reconfigure(self, change: Callable[[Setup], Setup], quota: Quota) -> None:
+        """One job: see Buffer.reconfigure."""
+
+        def apply(ledger: Ledger) -> None:
+            setup = change(self._setup)
+            reconfigure(ledger, setup)
+            self._setup = setup  # here: whatever opens the file anew from now on has to know
+            if quota != self._quota:
+                self._quota = quota
+                ledger.database.resize(quota)
+
+        self.run(apply)
+
+    def remove(self, name: str) -> None:
+        """One job: see Buffer.remove_sink."""
+
+        def apply(ledger: Ledger) -> None:
+            self._setup = remove(ledger, self._setup, name)
+
+        self.run(apply)
 
     def take_notes(self) -> Notes:
         """What has happened since the last call."""

@@ -147,6 +147,30 @@ class Index:
 
     # ---- mirroring ----
 
+    def serve(self, slots: Slots) -> None:
+        """The sinks are these from now on; what is known of others is forgotten."""
+        numbers = {slot.number for slot in slots}
+        with self._lock:
+            for gone in self._backlog.keys() - numbers:
+                del self._open[gone], self._sealed[gone], self._backlog[gone], self._held[gone]
+            for new in numbers - self._backlog.keys():
+                self._open[new], self._sealed[new], self._backlog[new], self._held[new] = {}, {}, 0, {}
+            self._through = {key: last for key, last in self._through.items() if key[0] in numbers}
+            for partition_id, batches in list(self._batches.items()):
+                kept = {number: one for number, one in batches.items() if one.slot in numbers}
+                if kept:
+                    self._batches[partition_id] = kept
+                else:
+                    del self._batches[partition_id]
+            self.slots = slots
+
+    def backlog(self, slot: Slot) -> tuple[int, int, int]:
+        """What the sink is still to get: frames, their bytes, and records, with those that its pipeline holds."""
+        open_, sealed = self._open[slot.number].values(), self._sealed[slot.number].values()
+        frames = sum(one.frames for one in open_) + sum(one.frames for one in sealed)
+        size = sum(one.size for one in open_) + sum(one.batch.size for one in sealed)
+        return frames, size, self._backlog[slot.number]
+
     def know(self, partitions: dict[int, Partition]) -> None:
         """Partitions were given rows."""
         with self._lock:

@@ -215,7 +215,7 @@ class _Replay:
 
     def __call__(self, ledger: Ledger) -> _Done:
         part = _slice(ledger, self.wanted, self.after, self.last, newest_first=False)
-        part.rows = [row for row in part.rows if ledger.slots.get(row.sink) is not None]
+        part.rows = [row for row in part.rows if ledger.slots.takes_more(row.sink)]
         part = _cut(part, ledger.database.quota.rows_per_deletion())
         if part.rows:
             _send_again(ledger, part.rows)

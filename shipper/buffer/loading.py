@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shipper.buffer.carried import CarriedTable
@@ -31,13 +31,14 @@ log = logging.getLogger("shipper.buffer")
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the buffer is opened with."""
+    """What the buffer is used with. Those of the sinks that are `retired` take nothing new."""
 
     sinks: Sinks
     when_full: WhenFull
     clock: Callable[[], float]
     codec: Codec
     route: Route | None = None
+    retired: frozenset[str] = frozenset()
 
 
 def load(database: Database, setup: Setup) -> Ledger:
@@ -50,20 +51,23 @@ def load(database: Database, setup: Setup) -> Ledger:
         old = Slots(Slot(number, name, None, start) for name, (number, start) in stored.items())
         remove_sinks(_read(database, setup, old, notes), removed)
         stored = _stored_sinks(database)
-    next_frame = _next(database, "frames")
-    slots = assign(setup.sinks, stored, next_frame)
-    new = [slot for slot in slots if slot.name not in stored]
+    slots = assign(setup.sinks, stored, _next(database, "frames"), setup.retired)
+    write_slots(database, [slot for slot in slots if slot.name not in stored])
+    ledger = _read(database, setup, slots, notes)
+    _mend_batches(ledger)
+    sweep(ledger)
+    record_losses(ledger)
+    return ledger
+
+
+def write_slots(database: Database, new: Sequence[Slot]) -> None:
+    """Slots were given to sinks."""
     if new:
         with database.transaction(Need(2, 40)):
             database.run_many(
                 "INSERT INTO sinks (slot, name, from_frame) VALUES (?, ?, ?)",
                 ((slot.number, text_bytes(slot.name), slot.from_frame) for slot in new),
             )
-    ledger = _read(database, setup, slots, notes)
-    _mend_batches(ledger)
-    sweep(ledger)
-    _record_losses(ledger)
-    return ledger
 
 
 def _stored_sinks(database: Database) -> dict[str, tuple[int, int]]:
@@ -168,8 +172,8 @@ def _mend_batches(ledger: Ledger) -> None:
                 mend(ledger, slot, sealed, successors_of(ledger, slot, sealed, rows))
 
 
-def _record_losses(ledger: Ledger) -> None:
-    """Turn losses that were written down while the file was not open for commits into gap frames, for every sink."""
+def record_losses(ledger: Ledger) -> None:
+    """Turn losses that were written down as rows into gap frames, for every sink."""
     rows = ledger.database.rows(
         "SELECT organization, app, kind, from_ms, to_ms, reason, lost, detail FROM losses ORDER BY id"
     )

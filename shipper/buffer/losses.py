@@ -68,5 +68,5 @@ def routed_gaps(gaps: Iterable[tuple[Gap, int]], router: Router, codec: Codec) -
     """The gaps as frames for the sinks that lost something and get gap records of the app; some for no sink."""
     by_bits: dict[int, list[Gap]] = {}
     for gap, bits in gaps:
-        by_bits.setdefault(bits & router.bits(gap_partition(gap)), []).append(gap)
+        by_bits.setdefault(router.bits_of_gaps(gap_partition(gap), bits), []).append(gap)
     return [Routed(frame, bits) for bits, group in by_bits.items() for frame in gap_frames(group, codec)]

@@ -23,14 +23,17 @@ from shipper.model import Gap, GapReason
 log = logging.getLogger("shipper.buffer")
 
 
-def remove_sinks(ledger: Ledger, names: Sequence[str]) -> None:
-    """Forget sinks, and write down as losses what no remaining sink got or will get."""
+def remove_sinks(ledger: Ledger, names: Sequence[str], *, all_taken: bool = False) -> None:
+    """Forget sinks, and write down as losses what no remaining sink got or will get.
+
+    `all_taken`: they are known to have everything, so that no frame needs to be looked at.
+    """
     gone = [slot for slot in ledger.slots if slot.name in names]
     bits = sum(slot.bit for slot in gone)
     detail = f"undelivered when sinks were removed from the configuration: {', '.join(sorted(names))}"
     undelivered = _remove_held(ledger, frozenset(names), bits, detail)
     losses: list[Loss] = []
-    for values in ledger.database.each(FRAMES):
+    for values in () if all_taken else ledger.database.each(FRAMES):
         row = frame_row(values)
         needed = ledger.index.needed_by(row)
         for slot in gone:
@@ -46,7 +49,8 @@ def remove_sinks(ledger: Ledger, names: Sequence[str]) -> None:
                 database.run(f"DELETE FROM {table} WHERE slot = ?", (slot.number,))  # noqa: S608 - our own names
         _write_losses(database, gaps)
     for name in names:
-        log.warning(
+        log.log(
+            logging.WARNING if undelivered[name] else logging.INFO,
             "sink %s is no longer configured: %s records that it had not taken are given up for it",
             name,
             undelivered[name],

@@ -14,7 +14,7 @@ _REMEMBERED: Final = 20_000  # partitions; an hour of some thousand apps
 class Router:
     """Asks once for each partition. Frames that are stored keep the answer that they were committed with.
 
-    Names that are no sinks of the buffer count for nothing, and so does a sink that does not take the kind.
+    Names that are no sinks of the buffer count for nothing, and so do sinks that are retired or do not take the kind.
     """
 
     def __init__(self, slots: Slots, route: Route | None) -> None:
@@ -25,8 +25,16 @@ class Router:
 
     @property
     def all_bits(self) -> int:
-        """The bits of every sink."""
-        return sum(slot.bit for slot in self._slots)
+        """The bits of every sink that takes something."""
+        return self._slots.everyone
+
+    def bits_of_gaps(self, partition: Partition, losers: int) -> int:
+        """Who gets the record of a loss: of the sinks that lost something, those that the partition is for.
+
+        Where all of them are retired, the others are told: a record of it must be somewhere.
+        """
+        bits = self.bits(partition)
+        return bits if losers and not losers & self.all_bits else bits & losers
 
     def bits(self, partition: Partition) -> int:
         """The bits of the sinks that get the partition's records; 0 if no sink does."""

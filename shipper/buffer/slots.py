@@ -14,12 +14,16 @@ MOST_SINKS: Final = 62  # bits of a signed 64-bit integer, with some to spare
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A configured sink. Frames below `from_frame` are not its own, whatever their bits say."""
+    """A sink. Frames below `from_frame` are not its own, whatever their bits say.
+
+    One that is `retired` left the configuration while the buffer was open: it takes nothing new.
+    """
 
     number: int
     name: str
     kinds: frozenset[Kind] | None
     from_frame: int
+    retired: bool = False
 
     @property
     def bit(self) -> int:
@@ -28,11 +32,11 @@ class Slot:
 
     def takes(self, kind: Kind) -> bool:
         """Whether frames of this kind are routed to the sink."""
-        return self.kinds is None or kind in self.kinds
+        return not self.retired and (self.kinds is None or kind in self.kinds)
 
 
 class Slots:
-    """The configured sinks. Immutable."""
+    """The sinks: those that are configured, and those that are retired. Immutable."""
 
     def __init__(self, slots: Iterable[Slot]) -> None:
         self._slots = tuple(slots)
@@ -43,8 +47,17 @@ class Slots:
         return iter(self._slots)
 
     def named(self, name: str) -> Slot:
-        """Raises KeyError for a sink that is not configured."""
+        """Raises KeyError for a sink that is neither configured nor retired."""
         return self._by_name[name]
+
+    def takes_more(self, name: str) -> bool:
+        """Whether the sink is configured."""
+        return name in self._by_name and not self._by_name[name].retired
+
+    @property
+    def everyone(self) -> int:
+        """The bits of the configured sinks."""
+        return sum(slot.bit for slot in self._slots if not slot.retired)
 
     def takers(self, kind: Kind) -> int:
         """The bits of the sinks that take this kind."""
@@ -55,7 +68,7 @@ class Slots:
         return sum(self._by_name[name].bit for name in set(names) if name in self._by_name)
 
     def get(self, name: str) -> Slot | None:
-        """The sink's slot, if it is configured."""
+        """The sink's slot, if it has one."""
         return self._by_name.get(name)
 
     def names(self, bits: int) -> tuple[str, ...]:
@@ -71,7 +84,12 @@ def sinks_of(sinks: Sinks | Sequence[str]) -> Sinks:
     return given
 
 
-def assign(sinks: Sinks, stored: dict[str, tuple[int, int]], next_frame: int) -> Slots:
+def assign(
+    sinks: Sinks,
+    stored: dict[str, tuple[int, int]],
+    next_frame: int,
+    retired: frozenset[str] = frozenset(),
+) -> Slots:
     """Sinks that are known keep their slot; new ones get a free one and only what is committed from now on.
 
     `stored` maps names to (slot, from_frame). The slot of a sink that is gone may be given away in the same
@@ -82,5 +100,5 @@ def assign(sinks: Sinks, stored: dict[str, tuple[int, int]], next_frame: int) ->
     slots = []
     for name, kinds in sinks.items():
         number, from_frame = stored[name] if name in stored else (next(free), next_frame)
-        slots.append(Slot(number, name, kinds, from_frame))
+        slots.append(Slot(number, name, kinds, from_frame, name in retired))
     return Slots(slots)

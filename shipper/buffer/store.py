@@ -24,6 +24,7 @@ from shipper.buffer.letterbox import DeadLetters
 from shipper.buffer.loading import Setup
 from shipper.buffer.notes import Notes
 from shipper.buffer.quota import Quota
+from shipper.buffer.reconfiguring import changed
 from shipper.buffer.slots import sinks_of
 from shipper.buffer.values import BufferStats, Committed, OpenPartition, Recovery, Route, Sinks, WhenFull
 from shipper.errors import BufferError, BufferUnavailable
@@ -96,6 +97,34 @@ class Buffer:
             await asyncio.shield(self._loop.run_in_executor(self._executor, self._engine.close))
         finally:
             self._executor.shutdown(wait=False)
+
+    async def reconfigure(
+        self,
+        *,
+        max_size: int,
+        when_full: WhenFull,
+        sinks: Sinks | Sequence[str],
+        codec: Codec,
+        route: Route | None = None,
+    ) -> None:
+        """Use these from the next commit on, as if the buffer had been opened with them; all of it or nothing.
+
+        A sink that is new gets what is committed from now on. One that is no longer named is retired: it takes nothing
+        new, and what it is still to get stays until it is delivered or `remove_sink` is called; named again, it goes
+        on. A buffer that is opened anew knows of no retired sinks: it removes them. ValueError for too many sinks.
+        """
+        quota = Quota(max_size)
+        change = partial(changed, sinks=sinks_of(sinks), when_full=when_full, codec=codec, route=route)
+        await self._submit(lambda: self._engine.reconfigure(change, quota))
+        self._largest_commit = quota.largest_commit
+
+    async def remove_sink(self, sink: str) -> None:
+        """Forget a retired sink. What neither it has nor another sink gets is recorded as a gap; all it had not taken
+        is counted. Nothing happens to a sink that is not retired.
+
+        Nobody may be delivering to it: its batches are gone.
+        """
+        await self._submit(lambda: self._engine.remove(sink))
 
     @property
     def recovered(self) -> Recovery | None:
