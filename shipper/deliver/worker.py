@@ -82,6 +82,7 @@ class Worker:
         self._refresh_s = min(self._limits.refresh_s, policy.max_age_s / 4)
         self._stale = True
         self._reload = True
+        self._retired = self._stopping = False
         self._drain_until: float | None = None
         self._gave_up = False
         self._limit: asyncio.Timeout | None = None
@@ -93,7 +94,7 @@ class Worker:
         return self._breaker.state
 
     async def run(self) -> None:
-        """Deliver until `drain` is done, then return; or until cancelled."""
+        """Deliver until `drain`, `retire` or `stop` is done, then return; or until cancelled."""
         self._report.state(self._breaker.state)
         try:
             async with asyncio.timeout_at(self._drain_until) as self._limit:
@@ -111,15 +112,8 @@ class Worker:
         A sink that fails is tried again until then; one that is parked gets one more attempt. Returns how many
         records remain in the buffer for the sink; they are safe there.
         """
-        self._drain_until = deadline
-        self._backlog.everything_is_due()
-        self._breaker = self._breaker.at_once()
-        for sealed in self._backlog.candidates():
-            sealed.not_before = -math.inf
-        self._stale = True
-        self._wake.set()
-        if self._limit is not None and not self._finished.is_set():
-            self._limit.reschedule(deadline)
+        self.retire()
+        self._end_at(deadline)
         try:
             async with asyncio.timeout_at(deadline + self._limits.grace_s):
                 await self._finished.wait()
@@ -128,6 +122,33 @@ class Worker:
                 "the sink did not stop when it was told to; it is left behind", extra={"sink": self.sink.name}
             )
         return self._outbox.stats().backlog_records.get(self.sink.name, 0)
+
+    def retire(self) -> None:
+        """Send everything, whatever its age and however long it takes, and make `run` return then.
+
+        A sink that fails or is parked is tried again for as long as it takes, unless `drain` or `stop` say when to end.
+        """
+        self._retired = True
+        self._backlog.everything_is_due()
+        self._breaker = self._breaker.at_once()
+        for sealed in self._backlog.candidates():
+            sealed.not_before = -math.inf
+        self._stale = True
+        self._wake.set()
+
+    def stop(self, within_s: float) -> None:
+        """Start nothing more, and make `run` return when what is under way has ended, in so many seconds at the latest.
+
+        What has not ended by then, or was not begun, is for the worker that comes next.
+        """
+        self._stopping = self._gave_up = True
+        self._end_at(self._now() + within_s)
+        self._wake.set()
+
+    def _end_at(self, deadline: float) -> None:
+        self._drain_until = deadline
+        if self._limit is not None and not self._finished.is_set():
+            self._limit.reschedule(deadline)
 
     async def _work(self) -> None:
         name = self.sink.name
@@ -180,7 +201,7 @@ class Worker:
             concurrency=self.sink.concurrency,
             in_flight=len(self._attempts),
             probing=any(began >= self._breaker.changed_at for began in self._attempts.values()),
-            draining=self._drain_until is not None,
+            draining=self._retired or self._stopping,
             gave_up=self._gave_up,
             held=held,
         )
@@ -288,6 +309,8 @@ class Worker:
 
     def width(self, began: float) -> int:
         """A sink that fails gets one parcel at a time, from an attempt that began since."""
+        if self._stopping:
+            return 0
         if self._breaker.healthy:
             return self.sink.concurrency
         return 1 if began >= self._breaker.changed_at else 0
