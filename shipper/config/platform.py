@@ -152,7 +152,8 @@ class IgniteSettings(Section):
         description=(
             "`grpcs://host:port` for gRPC or `https://host:port` for the HTTP gateway (TLS, port 443 where "
             "none is given); `grpc://` and `http://` are the same in plaintext (port 80). For example "
-            "`grpcs://rpc.dodil.io:443`. Prefer gRPC: it is faster, and its framing is documented."
+            "`grpcs://rpc.dodil.io:443`. Prefer gRPC: it is faster, and its framing is documented. With TLS "
+            "the proxy that HTTPS_PROXY names is used, unless NO_PROXY names the host; in plaintext none is."
         )
     )
     organization: Text = Field(

@@ -1,11 +1,10 @@
 """Notices a connection that is dead though nobody said so: after some silence it is asked, by HTTP/2's PING.
 
-gRPC's servers count pings that come too often, and end the connection with ENHANCE_YOUR_CALM: by default two in five
-minutes with nothing sent in between are one too many, and the third such is the end
+gRPC's servers count pings that come too often: by default one within five minutes of the last, with no headers or data
+sent in between, is a strike, and the third strike ends the connection with ENHANCE_YOUR_CALM
 (https://github.com/grpc/grpc/blob/master/doc/keepalive.md, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS;
-grpc-go's handlePing counts the same way). Headers or data that the server sends start the count anew. So the first
-silence after anything came is asked about soon, and the same silence again only after five minutes. With no stream
-open nothing is asked.
+grpc-go's handlePing counts the same way). So the first silence after anything came is asked about soon, and the same
+silence again only after five minutes. With no stream open nothing is asked.
 """
 
 from __future__ import annotations
