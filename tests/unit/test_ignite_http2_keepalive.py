@@ -51,6 +51,21 @@ async def test_a_ping_that_is_not_answered_ends_the_connection() -> None:
 
 
 @virtual_time
+async def test_a_machine_that_slept_waits_for_the_answer_anew() -> None:
+    far = far_side()
+    opened(far)
+    await asyncio.sleep(DEFAULT.silence_s + 1)
+    asyncio.get_running_loop()._jumping.now += 3_600  # type: ignore[attr-defined]
+    await asyncio.sleep(0.01)
+    assert not far.transport.closed
+    far.hear()
+    far.say()
+    await asyncio.sleep(DEFAULT.answer_s * 2)
+    assert not far.transport.closed
+    far.connection.abort()
+
+
+@virtual_time
 async def test_whatever_comes_is_an_answer() -> None:
     far = far_side()
     opened(far)

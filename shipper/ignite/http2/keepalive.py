@@ -29,6 +29,7 @@ class Timing:
 
 
 DEFAULT: Final = Timing()
+_LATE_S: Final = 1.0
 
 
 class Keepalive:
@@ -86,12 +87,21 @@ class Keepalive:
             self._timer = self._loop.call_later(min(wait, self._timing.silence_s), self._look)
             return
         self._asked_at, self.brought = now, False
-        self._timer = self._loop.call_later(self._timing.answer_s, self._expect)
+        self._wait_for_answer(now)
         self._ping()
 
-    def _expect(self) -> None:
+    def _wait_for_answer(self, now: float) -> None:
+        due = now + self._timing.answer_s
+        self._timer = self._loop.call_at(due, self._expect, due)
+
+    def _expect(self, due: float) -> None:
+        now = self._loop.time()
         if self.heard_at >= self._asked_at:
             self._look()
+        elif (
+            now > due + _LATE_S
+        ):  # the machine slept, and the answer may lie unread: uvloop runs timers first
+            self._wait_for_answer(now)
         else:
             self._timer = None
             self._dead(f"did not answer a PING within {self._timing.answer_s:g} s")
