@@ -68,6 +68,13 @@ class Partition:
     hour: int
 
 
+class Unrouted(StrEnum):
+    """Why a partition's records are for no sink. The values are public: metrics use them."""
+
+    NO_ROUTE = "no_route"  # no route takes them
+    FILTERED = "filtered"  # a route drops them
+
+
 class GapReason(StrEnum):
     """Why records could not be had. The values are public: archive, metrics and docs use them."""
 

@@ -36,7 +36,7 @@ from shipper.buffer.schema import (
 from shipper.buffer.slots import Slot, Slots
 from shipper.buffer.values import Dropped, WhenFull
 from shipper.buffer.writing import Plan, pieces, write_pieces, write_rows
-from shipper.model import Batch, Codec, Gap, GapReason, Kind, Partition
+from shipper.model import Batch, Codec, Gap, GapReason, Kind, Partition, Unrouted
 
 log = logging.getLogger("shipper.buffer")
 
@@ -115,7 +115,8 @@ class Ledger:
         stored = [one for one in routed if one.bits]
         for one in routed if len(stored) < len(routed) else ():
             if not one.bits:
-                plan.unrouted[one.frame.partition.kind] += one.frame.records
+                partition = one.frame.partition
+                plan.unrouted[partition.kind, self.router.why_none(partition)] += one.frame.records
         for frame_id, one in enumerate(stored, self.next_frame):
             frame = one.frame
             number = self.index.id_of(frame.partition) or numbers.get(frame.partition)
@@ -159,10 +160,10 @@ class Ledger:
             bits |= row.sinks
         self.notes.arrivals.update(self.slots.names(bits))
 
-    def _count_unrouted(self, records: Counter[Kind]) -> None:
-        for kind, count in records.items():
-            self.notes.count("records_unrouted_total", count, kind.value)
-        if Kind.GAPS in records and not self.said_unrouted:
+    def _count_unrouted(self, records: Counter[tuple[Kind, Unrouted]]) -> None:
+        for (kind, why), count in records.items():
+            self.notes.count("records_unrouted_total", count, kind.value, why.value)
+        if (Kind.GAPS, Unrouted.NO_ROUTE) in records and not self.said_unrouted:
             self.said_unrouted = True
             log.warning(
                 "no route takes these gap records: from now on such losses are counted and logged, but no sink gets "

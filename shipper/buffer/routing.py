@@ -6,7 +6,7 @@ from typing import Final
 
 from shipper.buffer.slots import Slots
 from shipper.buffer.values import Route
-from shipper.model import Kind, Partition
+from shipper.model import Kind, Partition, Unrouted
 
 _REMEMBERED: Final = 20_000  # partitions; an hour of some thousand apps
 
@@ -22,6 +22,7 @@ class Router:
         self._route = route
         self._takers = {kind: slots.takers(kind) for kind in Kind}
         self._known: dict[Partition, int] = {}
+        self._unrouted: dict[Partition, Unrouted] = {}
 
     @property
     def all_bits(self) -> int:
@@ -42,8 +43,19 @@ class Router:
             return self._takers[partition.kind]
         bits = self._known.get(partition)
         if bits is None:
-            bits = self._takers[partition.kind] & self._slots.bits(self._route(partition))
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[partition] = bits
+                self._unrouted.clear()
+            bits = self._known[partition] = self._ask(partition, self._route)
         return bits
+
+    def why_none(self, partition: Partition) -> Unrouted:
+        """Why no sink gets the partition's records, where `bits` are 0."""
+        return self._unrouted.get(partition, Unrouted.NO_ROUTE)
+
+    def _ask(self, partition: Partition, route: Route) -> int:
+        answer = route(partition)
+        if isinstance(answer, Unrouted):
+            self._unrouted[partition] = answer
+            return 0
+        return self._takers[partition.kind] & self._slots.bits(answer)

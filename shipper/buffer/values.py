@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from shipper.model import Codec, Kind, Partition
+from shipper.model import Codec, Kind, Partition, Unrouted
 
 Sinks = Mapping[str, frozenset[Kind] | None]
 """Each sink's name and the kinds it takes; None is all of them."""
@@ -20,8 +20,10 @@ class WhenFull(StrEnum):
     DROP_OLDEST = "drop_oldest"
 
 
-Route = Callable[[Partition], frozenset[str]]
-"""The sinks that are to get a partition's records. It is asked once for each partition, in the buffer's thread."""
+Route = Callable[[Partition], frozenset[str] | Unrouted]
+"""The sinks that are to get a partition's records, or why none does. It is asked once for each partition, in the
+buffer's thread.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from shipper.buffer.schema import (
     pieces_of,
     text_bytes,
 )
-from shipper.model import Codec, Kind, Partition
+from shipper.model import Codec, Kind, Partition, Unrouted
 
 Piece = tuple[int, memoryview]
 
@@ -36,7 +36,7 @@ class Plan:
     rows: list[FrameRow] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
     partitions: dict[int, Partition] = field(default_factory=dict)
-    unrouted: Counter[Kind] = field(default_factory=Counter)
+    unrouted: Counter[tuple[Kind, Unrouted]] = field(default_factory=Counter)
 
     def need(self, pages: Pages) -> Need:
         """Upper bounds for writing it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from shipper.buffer import Buffer, WhenFull
+from shipper.buffer import Buffer, Route, WhenFull
 from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
 from shipper.collect.intake import HOLD_AT, Intake
@@ -21,7 +21,7 @@ from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.ignite.connect import connect
 from shipper.meter import Meter
-from shipper.model import Codec, Partition
+from shipper.model import Codec
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.prometheus import PrometheusMeter
@@ -88,15 +88,14 @@ async def open_buffer(settings: Settings, meter: Meter) -> Buffer:
     )
 
 
-def routing(settings: Settings) -> Callable[[Partition], frozenset[str]] | None:
+def routing(settings: Settings) -> Route | None:
     """Which sinks get a partition, for the buffer; None where every sink gets every record."""
     if not settings.routes:
         return None
-    from shipper.transform.building import (
-        build_routes,
-    )  # here and below: only who transforms records loads it
+    # Imported here, as below: only who transforms records needs it in memory.
+    from shipper.transform.building import build_routes
 
-    return build_routes(settings).sinks_of
+    return build_routes(settings).destination
 
 
 def pipeline_of(settings: Settings, sink: AnySink) -> Pipeline | None:

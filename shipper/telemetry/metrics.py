@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shipper.model import GapReason, Kind
+from shipper.model import GapReason, Kind, Unrouted
 
 PREFIX: Final = "shipper_"
 OTHER: Final = "_other"
@@ -143,8 +143,10 @@ SERIES: Final[tuple[Series, ...]] = (
     _counter(
         "records_unrouted_total",
         "records",
-        "Records that no route gave to any sink; they are not stored. Decided by kind, organization and app.",
+        "Records that are for no sink, by kind, organization and app, and so are not stored: no route takes them, or "
+        "one drops them.",
         KIND,
+        Label("reason", tuple(reason.value for reason in Unrouted)),
     ),
     _gauge(
         "dead_letters", "records", "Records that the sink refused for good, kept for people to look at.", SINK

@@ -8,6 +8,7 @@ from typing import Final
 
 from shipper.config.destinations import DirectorySettings, S3Settings, StdoutSettings
 from shipper.config.joining import JoinSettings
+from shipper.config.routes import RouteSettings
 from shipper.config.settings import Settings
 from shipper.transform.joining import JoinLimits
 from shipper.transform.pipeline import Parts, SinkPipeline
@@ -21,7 +22,7 @@ REVISION: Final = 1
 
 
 def build_routes(settings: Settings) -> RouteTable:
-    """The routes; `sinks_of` is what the buffer asks at each commit."""
+    """The routes; `destination` is what the buffer asks at each commit."""
     return RouteTable(settings.routes, settings.sinks)
 
 
@@ -31,30 +32,44 @@ def build_pipeline(settings: Settings, sink_name: str) -> SinkPipeline:
     archive = isinstance(sink, S3Settings | DirectorySettings | StdoutSettings)
     join: JoinSettings | None = getattr(sink, "join", None)
     joins = join is not None and join.enabled
+    routes = build_routes(settings)
     parts = Parts(
-        routes=build_routes(settings),
+        routes=routes,
         rules=Rules(settings.redact, sink_name),
         reader=Reader.of(settings.read) if settings.read else None,
         join=JoinLimits.of(join) if join is not None and joins else None,
         recent=_recent(getattr(sink, "breadcrumbs", 0)),
         archive=archive,
     )
-    return SinkPipeline(sink_name, _plan(settings, sink_name, join if joins else None), parts)
+    return SinkPipeline(sink_name, _plan(settings, sink_name, routes, join if joins else None), parts)
 
 
 def _recent(lines: int) -> Recent | None:
     return Recent(lines=lines) if lines else None
 
 
-def _plan(settings: Settings, sink_name: str, join: JoinSettings | None) -> str:
-    """A digest of all that decides which entries come out, and what is in them."""
+def _plan(settings: Settings, sink_name: str, routes: RouteTable, join: JoinSettings | None) -> str:
+    """A digest of all that decides which entries come out, and what is in them.
+
+    What concerns other sinks alone is no part of it: a sink that is added must not make others begin a batch anew.
+    """
     said = [
         REVISION,
         sink_name,
-        sorted(settings.sinks),
-        [route.model_dump(mode="json") for route in settings.routes],
+        [_seen(*pair, sink_name) for pair in zip(settings.routes, routes.keys, strict=True)],
         [entry.model_dump(mode="json") for entry in settings.read],
-        [entry.model_dump(mode="json") for entry in settings.redact],
+        [
+            entry.model_dump(mode="json")
+            for entry in settings.redact
+            if not entry.sinks or sink_name in entry.sinks
+        ],
         join.model_dump(mode="json") if join is not None else None,
     ]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _seen(route: RouteSettings, key: str, sink_name: str) -> object:
+    """What a route is for one sink. Counts of its throttle are found by its key: under another one they begin anew."""
+    takes = sink_name in route.sinks
+    said = route.model_dump(mode="json", exclude={"name", "sinks"})
+    return [said, takes, key if takes and route.throttle is not None else None]

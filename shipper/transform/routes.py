@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from shipper.config.routes import RouteSettings
-from shipper.model import Partition
+from shipper.model import Partition, Unrouted
 from shipper.transform.matching import Fit, Fitted, Matcher
 
 SENTRY_LOGS: Final = "logs"
@@ -88,9 +88,22 @@ class RouteTable:
         self._routes = tuple(map(Route, routes, _keys(routes)))
         self._all = frozenset(sinks)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The routes' keys, in their order."""
+        return tuple(route.key for route in self._routes)
+
     def sinks_of(self, partition: Partition) -> frozenset[str]:
         """Every sink that a record of the partition may reach, without looking at the records."""
         return self.path(partition).sinks
+
+    def destination(self, partition: Partition) -> frozenset[str] | Unrouted:
+        """The same for the buffer: where it is no sink, why."""
+        path = self.path(partition)
+        if path.sinks:
+            return path.sinks
+        dropped = any(step.route.drop for step in path.steps)
+        return Unrouted.FILTERED if dropped else Unrouted.NO_ROUTE
 
     def asks_for(self, sink: str) -> bool:
         """Whether the sink's records may have to be asked which of them it gets: partitions alone do not tell."""

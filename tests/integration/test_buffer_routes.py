@@ -10,7 +10,7 @@ import pytest
 
 from shipper.buffer import WhenFull, gap_frame
 from shipper.errors import BufferFull
-from shipper.model import App, Codec, Gap, GapReason, Kind, Partition
+from shipper.model import App, Codec, Gap, GapReason, Kind, Partition, Unrouted
 from tests.buffer_files import MIB, cursor, everything, frame, gaps, lines, opened, partition, texts
 from tests.fakes.meter import FakeMeter
 
@@ -42,6 +42,15 @@ async def test_a_frame_is_for_the_sinks_of_its_route_alone(tmp_path: Path) -> No
         assert buffer.stats().frames == 0
 
 
+async def test_what_a_route_drops_is_counted_as_that(tmp_path: Path) -> None:
+    meter = FakeMeter()
+    async with opened(tmp_path, sinks=SINKS, route=lambda _: Unrouted.FILTERED, meter=meter) as buffer:
+        done = await buffer.commit([frame(records=3)], [])
+        assert done.frame_ids == (0,)
+        assert buffer.stats().frames == 0
+    assert meter.counts["records_unrouted_total", "logs", "filtered"] == 3
+
+
 async def test_a_frame_for_no_sink_is_counted_and_its_cursor_kept(tmp_path: Path) -> None:
     """It is not stored, but it was taken: nobody wants it again."""
     meter = FakeMeter()
@@ -56,8 +65,8 @@ async def test_a_frame_for_no_sink_is_counted_and_its_cursor_kept(tmp_path: Path
         await buffer.commit(frames[:1], [cursor("key", b"2")])
         assert buffer.stats().frames == 1
         assert [one.state for one in await buffer.cursors()] == [b"2"]
-    assert meter.counts["records_unrouted_total", "logs"] == 6
-    assert meter.counts["records_unrouted_total", "events"] == 4
+    assert meter.counts["records_unrouted_total", "logs", "no_route"] == 6
+    assert meter.counts["records_unrouted_total", "events", "no_route"] == 4
     assert [key for key in meter.counts if key[0] == "records_dropped_total"] == []
 
 
@@ -69,12 +78,12 @@ async def test_a_commit_that_fails_counts_nothing(tmp_path: Path) -> None:
         both = [frame(5 * MIB, partition("a")), frame(where=partition("none"))]
         with pytest.raises(BufferFull):
             await buffer.commit(both, [])
-        assert meter.counts["records_unrouted_total", "logs"] == 0
+        assert meter.counts["records_unrouted_total", "logs", "no_route"] == 0
         batch = await buffer.seal("archive", partition("a"), max_size=64 * MIB)
         assert batch is not None
         await buffer.acknowledge(batch)
         await buffer.commit(both, [])
-    assert meter.counts["records_unrouted_total", "logs"] == 1
+    assert meter.counts["records_unrouted_total", "logs", "no_route"] == 1
 
 
 async def test_a_partition_is_asked_about_once(tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ async def test_gap_records_are_routed_too_and_said_once_where_no_route_takes_the
         assert [one["app"] for one in gaps(await everything(buffer, "archive"))] == ["told"]
         assert gaps(await everything(buffer, "search")) == []
         assert buffer.stats().frames == 0
-    assert meter.counts["records_unrouted_total", "gaps"] == 4
+    assert meter.counts["records_unrouted_total", "gaps", "no_route"] == 4
     assert meter.counts["gaps_total", "rejected"] == 4
     said = [one for one in caplog.records if "no route takes" in one.message]
     assert [one.levelno for one in said] == [logging.WARNING]

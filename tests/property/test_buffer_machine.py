@@ -313,8 +313,8 @@ class BufferMachine(RuleBasedStateMachine):
             == self.rejected
         )
         assert (
-            self.meter.counts["records_unrouted_total", "logs"]
-            + self.meter.counts["records_unrouted_total", "events"]
+            self.meter.counts["records_unrouted_total", "logs", "no_route"]
+            + self.meter.counts["records_unrouted_total", "events", "no_route"]
             == self.unrouted
         )
 

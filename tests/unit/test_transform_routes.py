@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipper.model import Kind
+from shipper.model import Kind, Unrouted
 from shipper.transform.building import build_routes
 from tests.fakes.pipelines import BEGIN_MS, event, gap, logs, partition, passed, pipeline, settings, texts
 
@@ -265,3 +265,18 @@ def test_lines_that_a_route_wants_as_logs_carry_its_mark():
 def test_frames_whose_records_all_go_are_not_rewritten(routes, rewrites, touches):
     made = pipeline("archive", routes=routes)
     assert (made.rewrites, made.touches(partition())) == (rewrites, touches)
+
+
+def test_the_buffer_learns_why_a_partition_is_for_no_sink() -> None:
+    """What a route drops is not what no route takes."""
+    table = build_routes(
+        settings(
+            routes=[
+                {"match": {"app": "noise"}, "drop": True},
+                {"match": {"app": "checkout"}, "sinks": ["archive"]},
+            ]
+        )
+    )
+    assert table.destination(partition(app="checkout")) == {"archive"}
+    assert table.destination(partition(app="noise")) is Unrouted.FILTERED
+    assert table.destination(partition(app="search")) is Unrouted.NO_ROUTE
