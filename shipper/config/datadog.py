@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from shipper.config.joining import JoinSettings
+from shipper.config.removal import ON_REMOVE, OnRemove
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.types import CountIn, DurationIn, FilePath, HttpUrl, SizeIn, check_text, expect_text
@@ -207,3 +208,4 @@ class DatadogSettings(Section):
         default=30.0,
         description="A request that takes longer is given up and tried again. Default `30s`.",
     )
+    on_remove: OnRemove = Field(default="drain", description=ON_REMOVE)

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from shipper.config.datadog import DatadogSettings
+from shipper.config.removal import ON_REMOVE, OnRemove
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.sentry import SentrySettings
@@ -222,6 +223,7 @@ class S3Settings(Section):
             "`default`."
         ),
     )
+    on_remove: OnRemove = Field(default="drain", description=ON_REMOVE)
 
     @model_validator(mode="after")
     def _credentials_are_whole(self) -> S3Settings:
@@ -257,12 +259,14 @@ class DirectorySettings(Section):
     batch: FileBatch = Field(
         default_factory=FileBatch, description="When a file is written: at its age or its size."
     )
+    on_remove: OnRemove = Field(default="drain", description=ON_REMOVE)
 
 
 class StdoutSettings(Section):
     """Every record as a line of JSON on standard output, to look at or to pipe into something."""
 
     type: Literal["stdout"] = Field(description="`stdout`")
+    on_remove: OnRemove = Field(default="drain", description=ON_REMOVE)
 
 
 SinkSettings = Annotated[

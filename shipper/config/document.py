@@ -64,7 +64,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `files` are the (setting, file name) pairs that `${file:...}` read."""
+    """What a file says. `files` are the (setting, file name) pairs of `${file:...}`, readable or not."""
 
     source: str
     data: Any = None

@@ -30,7 +30,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A value with its references replaced. `files` were read; with `faults` the text means nothing."""
+    """A value with its references replaced. `files` were asked for; with `faults` the text means nothing."""
 
     text: str
     literal: bool
@@ -77,9 +77,8 @@ def _resolve(inside: str | None, environ: Mapping[str, str], files: list[str]) -
     if inside is None:
         raise _Unresolved("'${' has no '}' after it; write $${ if the dollar sign is meant")
     if inside.startswith("file:"):
-        content = _read_file(inside.removeprefix("file:"))
         files.append(inside.removeprefix("file:"))
-        return content
+        return _read_file(inside.removeprefix("file:"))
     variable = _VARIABLE.fullmatch(inside)
     if variable is None:
         raise _Unresolved(

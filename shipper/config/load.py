@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, cast
@@ -39,6 +40,17 @@ _HARMLESS_LINE: Final = re.compile(r"\s*(- )?([A-Za-z0-9_-]+:)?[^{},#&*!|>@?]*")
 S = TypeVar("S", bound=Section)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a configuration file comes to: the settings, None where an error stands in the way, every problem in the
+    order of the file, and the files that its references name.
+    """
+
+    settings: Settings | None
+    problems: list[Problem]
+    files: frozenset[FilePath] = frozenset()
+
+
 def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Settings:
     """The settings of a configuration file. Raises ConfigError with all problems; warnings alone do not stop it."""
     settings, problems = inspect(path, environ)
@@ -49,10 +61,16 @@ def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Settings:
 
 def inspect(path: str | PathLike[str], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
     """The settings, None where an error stands in the way, and every problem in the order of the file. Never raises."""
+    examined = examine(path, environ)
+    return examined.settings, examined.problems
+
+
+def examine(path: str | PathLike[str], environ: Mapping[str, str]) -> Examined:
+    """The same, with the files that were asked for. Never raises."""
     file = FilePath(path)
     source, unreadable = _read_text(file)
     if unreadable is not None:
-        return None, [unreadable]
+        return Examined(None, [unreadable])
     document = read_document(source, environ)
     settings: Settings | None = None
     findings = list(document.findings)
@@ -62,7 +80,8 @@ def inspect(path: str | PathLike[str], environ: Mapping[str, str]) -> tuple[Sett
         findings += _cross_check(file, document)
     problems = _problems(str(path), document, findings)
     usable = all(problem.severity is Severity.WARNING for problem in problems)
-    return (settings if usable else None), problems
+    files = frozenset(FilePath(name) for _, name in document.files if name)
+    return Examined(settings if usable else None, problems, files)
 
 
 def _read_text(file: FilePath) -> tuple[str, Problem | None]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from shipper.config.joining import JoinSettings
+from shipper.config.removal import ON_REMOVE, OnRemove
 from shipper.config.secret import Secret
 from shipper.config.section import Section
 from shipper.config.types import CountIn, DurationIn, FilePath, Matching, SizeIn, Text
@@ -209,3 +210,4 @@ class SentrySettings(Section):
     join: JoinSettings = Field(
         default_factory=JoinSettings, description="Lines of a stack trace as one record."
     )
+    on_remove: OnRemove = Field(default="drain", description=ON_REMOVE)

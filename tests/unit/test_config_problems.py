@@ -156,7 +156,7 @@ def test_wrong_setting_is_explained_at_its_place(problems_of, setting, column, p
         ("{type: s3, bucket: b, endpoint_url: minio:9000}", "endpoint_url",
          '"minio:9000" is not a URL; it begins with https:// (or http://)'),
         ("{type: directory}", "path", "is required, but missing (The folder)"),
-        ("{type: stdout, path: x}", "path", "unknown key; accepted here: type"),
+        ("{type: stdout, path: x}", "path", "unknown key; accepted here: type, on_remove"),
     ],
 )  # fmt: skip
 def test_wrong_sink_is_explained(problems_of, sink, path, message):

@@ -8,7 +8,7 @@ from shipper.archive.codec import LogIdentity, encode_log_run
 from shipper.entry import Level
 from shipper.model import Kind
 from shipper.transform.port import Pipeline
-from tests.fakes.pipelines import BEGIN_MS, event, gap, logs, partition, passed, pipeline, settings
+from tests.fakes.pipelines import BEGIN_MS, SINKS, event, gap, logs, partition, passed, pipeline, settings
 
 DATADOG = {"search": {"type": "datadog", "api_key": "0" * 32}}
 SENTRY = {"errors": {"type": "sentry", "dsn": "https://key@localhost/1"}}
@@ -179,8 +179,11 @@ def test_plan_is_the_same_for_the_same_settings_and_another_for_others():
         pipeline(**sections).plan
         for sections in (
             {},
-            {"routes": [{"sinks": ["archive", "debug"]}]},
             {"routes": [{"sinks": "archive"}]},
+            {"routes": [{"match": {"kind": "logs"}, "sinks": "archive"}]},
+            {"routes": [{"sinks": "archive", "throttle": "9/s"}]},
+            {"routes": [{"sinks": "archive", "continue": True}]},
+            {"routes": [{"sinks": "debug", "continue": True}, {"sinks": "archive"}]},
             {"read": [{}]},
             {"redact": [{}]},
             {"redact": [{"patterns": ["ip"]}]},
@@ -189,6 +192,23 @@ def test_plan_is_the_same_for_the_same_settings_and_another_for_others():
     assert len({*plans, pipeline("debug").plan}) == len(plans) + 1
     assert pipeline().plan == plans[0]
     assert pipeline("search", DATADOG).plan != pipeline("search", unjoined(DATADOG)).plan
+
+
+def test_what_concerns_other_sinks_alone_is_no_part_of_the_plan():
+    """A sink that is added, alone or to a route, does not make others begin a batch anew."""
+    assert pipeline("archive", {**SINKS, "new": {"type": "directory", "path": "new"}}).plan == pipeline().plan
+    alone, both = ({"routes": [{"sinks": names}]} for names in ("archive", ["archive", "debug"]))
+    assert pipeline(**alone).plan == pipeline(**both).plan
+    assert pipeline("debug", **alone).plan != pipeline("debug", **both).plan
+    assert pipeline(redact=[{"sinks": "debug"}]).plan == pipeline().plan
+
+
+def test_throttle_whose_counts_begin_anew_has_another_plan():
+    """Its counts are found by the route's key, which names the sinks: other entries come out of the same lines."""
+    alone, both = (
+        {"routes": [{"sinks": names, "throttle": "9/s"}]} for names in ("archive", ["archive", "debug"])
+    )
+    assert pipeline(**alone).plan != pipeline(**both).plan
 
 
 def test_settings_that_decide_nothing_are_no_part_of_the_plan():
