@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from threading import Lock
 from typing import Final
@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from shipper.telemetry.metrics import OTHER, PREFIX, Series, SeriesType
 
 Labels = tuple[str, ...]
+Heard = Callable[[float, Labels], None]
+"""Is told of each count: by how much, and with which labels."""
 _LONGEST: Final = 200
 
 
@@ -21,26 +23,49 @@ class Family:
     """The children of one series by their labels. Thread-safe: the buffer's thread counts too.
 
     A dictionary finds a child in a tenth of the two microseconds that `metric.labels()` needs behind its lock. A label
-    set that arrives when the series has reached its cap is counted under `_other` instead of a child of its own.
+    set that arrives when the series has reached its cap is counted under `_other` instead of a child of its own. Those
+    that are known beforehand, as many as there are sinks, do not count towards it.
     """
 
-    __slots__ = ("_beyond", "_children", "_lock", "_metric", "_stand_ins", "_totals", "series")
+    __slots__ = (
+        "_beyond",
+        "_cap",
+        "_children",
+        "_heard",
+        "_lock",
+        "_metric",
+        "_stand_ins",
+        "_totals",
+        "series",
+    )
 
-    def __init__(self, series: Series, registry: CollectorRegistry, known: Sequence[Labels]) -> None:
+    def __init__(
+        self, series: Series, registry: CollectorRegistry, known: Sequence[Labels], heard: Heard | None = None
+    ) -> None:
         self.series = series
+        self._heard = heard
+        self._cap = series.cap
         self._metric = _metric(series, registry)
         self._children: dict[Labels, Counter | Gauge | Histogram] = {}
         self._beyond: dict[Labels, float] = {}  # gauges that have no child of their own
         self._stand_ins: set[Labels] = set()  # the label sets that stand for them
         self._totals: dict[Labels, float] = {}  # their sums, by the label set that stands for them
         self._lock = Lock()
-        for labels in known:
-            self._child(labels)
+        self.know(known)
 
     def count(self, by: float, labels: Labels) -> None:
         child = self._children.get(labels) or self._child(labels)
         if by > 0:  # prometheus_client raises for less; what went backwards is no reason to fail the caller
             child.inc(by)  # type: ignore[union-attr]
+        if self._heard is not None:
+            self._heard(by, labels)
+
+    def know(self, known: Iterable[Labels]) -> None:
+        """Have these label sets too from now on, with 0."""
+        for labels in known:
+            if labels not in self._children:
+                self._cap += 1
+                self._child(labels)
 
     def observe(self, value: float, labels: Labels) -> None:
         child = self._children.get(labels) or self._child(labels)
@@ -83,7 +108,7 @@ class Family:
             names = ", ".join(label.name for label in self.series.labels) or "none"
             raise ValueError(f"{self.series.name} has the labels {names}, not the values {labels}")
         with self._lock:
-            if len(self._children) - len(self._stand_ins) >= self.series.cap and labels not in self._children:
+            if len(self._children) - len(self._stand_ins) >= self._cap and labels not in self._children:
                 labels = self._shared(labels)
                 self._stand_ins.add(labels)
             child = self._children.get(labels)

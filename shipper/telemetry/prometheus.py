@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
@@ -10,24 +10,34 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from shipper import __version__
-from shipper.telemetry.families import Family, known_labels
+from shipper.telemetry.families import Family, Heard, known_labels
 from shipper.telemetry.metrics import SERIES, Series, SeriesType
 
 
 class PrometheusMeter:
     """Implements `shipper.meter.Meter`; any thread may call it.
 
-    `sinks` are the configured names, so that their series exist before the first batch. Besides the table it exposes
-    the `process_*` and `python_*` series that prometheus_client reads from the system.
+    `sinks` are the configured names, so that their series exist before the first batch. `heard` has who is to be told
+    of the counts of a series, by its name. Besides the table the meter exposes the `process_*` and `python_*` series
+    that prometheus_client reads from the system.
     """
 
     def __init__(
-        self, *, sinks: Sequence[str] = (), version: str = __version__, series: Iterable[Series] = SERIES
+        self,
+        *,
+        sinks: Sequence[str] = (),
+        version: str = __version__,
+        series: Iterable[Series] = SERIES,
+        heard: Mapping[str, Heard] | None = None,
     ) -> None:
         self.registry: Final = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        families = [Family(one, self.registry, tuple(known_labels(one, sinks))) for one in series]
+        heard = heard or {}
+        families = [
+            Family(one, self.registry, tuple(known_labels(one, sinks)), heard.get(one.name)) for one in series
+        ]
+        self._families: Final = tuple(families)
         self._counters = _of(families, SeriesType.COUNTER)
         self._gauges = _of(families, SeriesType.GAUGE)
         self._histograms = _of(families, SeriesType.HISTOGRAM)
@@ -49,6 +59,12 @@ class PrometheusMeter:
     def forget(self, series: str, *labels: str) -> None:
         """Stop exposing a gauge's label set, for example of an app that is gone. Unknown label sets are ignored."""
         self._gauges[series].forget(labels)
+
+    def know(self, sinks: Sequence[str]) -> None:
+        """Sinks that were added since the start: their series begin at 0, so that `increase()` sees the first event."""
+        for family in self._families:
+            if any(label.name == "sink" for label in family.series.labels):
+                family.know(known_labels(family.series, sinks))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page for a scrape and its content type, in the format that the `Accept` header asks for.

@@ -1,4 +1,4 @@
-"""The small HTTP server on `telemetry.listen`: /metrics, /healthz, /readyz and an index."""
+"""The small HTTP server on `telemetry.listen`: the status page, /api/status, /metrics, /healthz and /readyz."""
 
 from __future__ import annotations
 
@@ -9,28 +9,24 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from aiohttp import web
 
-from shipper import __version__
+from shipper.telemetry.connections import Bounds, Connections
 from shipper.telemetry.health import Liveness, Readiness
+from shipper.telemetry.looking import BadQuery, Body, Look, Looking
 from shipper.telemetry.prometheus import PrometheusMeter
 
 log = logging.getLogger("shipper.telemetry")
 
-CONNECTIONS: Final = 64
-LIFETIME_S: Final = 30.0
-"""A connection serves one request and ends after this time at the latest, whatever its client does or fails to do."""
-_LONGEST_LINE: Final = 4096
-
-_INDEX: Final = f"""\
-shipper {__version__}
-
-/metrics  Prometheus metrics
-/healthz  200 while the event loop runs
-/readyz   200 when everything that must work does, else 503 and what is missing
-"""
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
@@ -38,8 +34,8 @@ Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
 class TelemetryServer:
     """Serves while its `async with` block runs. Port 0 takes a free one; `port` says which.
 
-    Raises OSError, naming the setting, when the address cannot be had. Requests never see secrets, records or the
-    configuration. A slow, silent or greedy client costs one of `connections` places for `lifetime_s` seconds.
+    Raises OSError, naming the setting, when the address cannot be had. Requests never see secrets or records. A slow,
+    silent or greedy client costs one of a few places for a bounded time, and cannot keep others out (`connections`).
     """
 
     def __init__(
@@ -50,31 +46,32 @@ class TelemetryServer:
         meter: PrometheusMeter,
         liveness: Liveness,
         readiness: Readiness,
-        connections: int = CONNECTIONS,
-        lifetime_s: float = LIFETIME_S,
+        bounds: Bounds | None = None,
     ) -> None:
         self._host = host
         self._port = port
-        self._connections = connections
-        self._lifetime_s = lifetime_s
+        self._bounds = bounds or Bounds()
         self._meter = meter
         self._liveness = liveness
         self._readiness = readiness
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
+        self._looking = Looking(readiness.reasons)
         self._pages: dict[str, Page] = {
-            "/": self._index,
+            "/": self._page,
+            "/api/status": self._status,
             "/metrics": self._metrics,
             "/healthz": self._healthz,
             "/readyz": self._readyz,
         }
 
     async def __aenter__(self) -> Self:
-        self._server = _OneRequestServer(self._answer, self._connections, self._lifetime_s)
+        self._server = Connections(self._answer, self._bounds)
         loop = asyncio.get_running_loop()
         try:
             self._listener = await loop.create_server(self._server, self._host, self._port)
         except OSError as error:
             self._renderer.shutdown(wait=False)
+            self._looking.close()
             raise _cannot_listen(self._host, self._port, error) from error
         self._port = self._listener.sockets[0].getsockname()[1]
         return self
@@ -84,6 +81,11 @@ class TelemetryServer:
         self._server.pre_shutdown()
         await self._server.shutdown(1.0)
         self._renderer.shutdown(wait=False, cancel_futures=True)
+        self._looking.close()
+
+    def show(self, look: Look, hide: Callable[[str], str] = str) -> None:
+        """From now on the status is what `look` gathers; `hide` takes secrets out of its texts."""
+        self._looking.look, self._looking.hide = look, hide
 
     @property
     def port(self) -> int:
@@ -91,30 +93,46 @@ class TelemetryServer:
         return self._port
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        page = self._pages.get(request.path)
-        if page is None:
-            response = _text("there is nothing here; / says what there is\n", 404)
-        elif request.method not in ("GET", "HEAD"):
-            response = _text("only GET is answered\n", 405)
-            response.headers["Allow"] = "GET, HEAD"
-        else:
-            try:
-                response = await page(request)
-            except Exception:
-                log.exception("a telemetry page failed; the client got 500", extra={"path": request.path})
-                response = _text("this page failed; the daemon's log says why\n", 500)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        self._server.asked(request)
+        response = await self._found(request)
+        for name, value in _HEADERS.items():
+            response.headers[name] = value
+        response.headers.setdefault("Content-Security-Policy", _NOTHING_RUNS)
         response.force_close()
         return response
 
-    async def _index(self, _: web.BaseRequest) -> web.Response:
-        return _text(_INDEX)
+    async def _found(self, request: web.BaseRequest) -> web.Response:
+        page = self._pages.get(request.path)
+        if page is None:
+            return _text("there is nothing here; / says what there is\n", 404)
+        if request.method not in ("GET", "HEAD"):
+            response = _text("only GET is answered\n", 405)
+            response.headers["Allow"] = "GET, HEAD"
+            return response
+        if request.body_exists:
+            return _text("a request with a body is not answered\n", 413)
+        try:
+            return await page(request)
+        except BadQuery as error:
+            return _text(f"{error}\n", 400)
+        except Exception:
+            log.exception("a telemetry page failed; the client got 500", extra={"path": request.path})
+            return _text("this page failed; the daemon's log says why\n", 500)
+
+    async def _page(self, request: web.BaseRequest) -> web.Response:
+        body = await self._looking.page(request.query, zipped=_takes_gzip(request))
+        return _sent(body, zipped=_takes_gzip(request), status=200 if self._looking.ready else 503)
+
+    async def _status(self, request: web.BaseRequest) -> web.Response:
+        if not self._looking.ready:
+            return _text("shipper is starting; there is nothing to see yet\n", 503)
+        body = await self._looking.status(request.query, zipped=_takes_gzip(request))
+        return _sent(body, zipped=_takes_gzip(request))
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
         """Rendered in a thread of its own: a thousand apps take milliseconds that the loop does not have."""
         accept = request.headers.get("Accept", "")
-        zipped = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        zipped = _takes_gzip(request)
         loop = asyncio.get_running_loop()
         body, content_type = await loop.run_in_executor(self._renderer, self._rendered, accept, zipped)
         response = web.Response(
@@ -150,42 +168,17 @@ class TelemetryServer:
         )
 
 
-class _OneRequestServer(web.Server):
-    """aiohttp's low-level server, with a bound on connections and on the life of each."""
+def _takes_gzip(request: web.BaseRequest) -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
 
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        connections: int,
-        lifetime_s: float,
-    ) -> None:
-        super().__init__(
-            handler,
-            access_log=None,
-            # What a client does wrong is answered to the client; it is no news for the daemon's log.
-            logger=logging.Logger("telemetry clients", level=logging.CRITICAL + 1),
-            keepalive_timeout=lifetime_s,
-            lingering_time=0.0,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
-        )
-        self._most = connections
-        self._lifetime_s = lifetime_s
-        self._deadlines: dict[Any, asyncio.TimerHandle] = {}
 
-    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self._deadlines) >= self._most:
-            transport.abort()
-            return
-        loop = asyncio.get_running_loop()
-        self._deadlines[handler] = loop.call_later(self._lifetime_s, transport.abort)
-
-    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        deadline = self._deadlines.pop(handler, None)
-        if deadline is not None:
-            deadline.cancel()
+def _sent(body: Body, *, zipped: bool, status: int = 200) -> web.Response:
+    headers = {"Content-Type": f"{body.content_type}; charset=utf-8", "Vary": "Accept-Encoding"}
+    if zipped:
+        headers["Content-Encoding"] = "gzip"
+    if body.policy:
+        headers["Content-Security-Policy"] = body.policy
+    return web.Response(body=body.data, headers=headers, status=status)
 
 
 def _text(text: str, status: int = 200) -> web.Response:

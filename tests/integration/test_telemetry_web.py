@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 from aiohttp import ClientSession
 
+from shipper.telemetry.connections import Bounds
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.prometheus import PrometheusMeter
 from shipper.telemetry.web import TelemetryServer
@@ -51,7 +53,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*, connections: int = 64, lifetime_s: float = 30.0) -> AsyncIterator[Served]:
+async def served(
+    *, connections: int = 64, request_s: float = 5.0, lifetime_s: float = 30.0
+) -> AsyncIterator[Served]:
     meter = PrometheusMeter(sinks=["archive"])
     liveness, readiness = (
         Liveness(meter),
@@ -63,8 +67,7 @@ async def served(*, connections: int = 64, lifetime_s: float = 30.0) -> AsyncIte
         meter=meter,
         liveness=liveness,
         readiness=readiness,
-        connections=connections,
-        lifetime_s=lifetime_s,
+        bounds=Bounds(connections, request_s, lifetime_s),
     )
     async with server:
         yield Served(server, meter, liveness, readiness)
@@ -116,12 +119,17 @@ async def test_readyz_says_what_is_missing_until_nothing_is() -> None:
         assert (await it.get("/readyz"))[::2] == (200, "ready\n")
 
 
-async def test_the_index_names_the_pages_and_everything_else_is_not_found() -> None:
+async def test_what_is_not_there_is_not_found() -> None:
     async with served() as it:
-        status, _, text = await it.get("/")
-        assert status == 200
-        assert all(path in text for path in ("/metrics", "/healthz", "/readyz"))
-        for path in ("/nothing", "/metrics/", "/..%2fetc/passwd", "/debug/pprof"):
+        for path in (
+            "/nothing",
+            "/metrics/",
+            "/..%2fetc/passwd",
+            "/debug/pprof",
+            "/api",
+            "/api/status/x",
+            "/favicon.ico",
+        ):
             assert (await it.get(path))[0] == 404
 
 
@@ -203,6 +211,13 @@ async def test_oversized_and_malformed_requests_are_refused_without_noise(
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
+async def test_a_request_with_a_body_is_not_answered_and_the_body_is_not_read() -> None:
+    async with served() as it:
+        for framing in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
+            answer = await it.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabc")
+            assert answer.startswith(b"HTTP/1.1 413")
+
+
 async def test_a_body_that_never_ends_is_not_waited_for() -> None:
     async with served() as it:
         answer = await it.raw(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc")
@@ -245,19 +260,59 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
                     await asyncio.sleep(0.01)
 
 
-async def test_more_connections_than_allowed_are_refused_and_those_there_go_on() -> None:
-    async with served(connections=3, lifetime_s=2.0) as it:
-        kept = [await it.connect() for _ in range(3)]
-        await asyncio.sleep(0)
+async def test_silent_connections_make_room_for_whoever_asks_something() -> None:
+    async with served(connections=3) as it:
+        silent = [await it.connect() for _ in range(3)]
+        for _ in range(5):
+            assert (await it.get("/healthz"))[0] == 200
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                assert await silent[0][0].read() == b"", "the one that was silent for longest went first"
+        silent[2][1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await silent[2][0].read()).startswith(b"HTTP/1.1 200")
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_more_requests_at_once_than_there_are_places_are_refused_and_those_there_are_answered() -> None:
+    async with served(connections=3) as it:
+        release = threading.Event()
+        render = it.meter.render
+
+        def slow(accept: str) -> tuple[bytes, str]:
+            release.wait(10)
+            return render(accept)
+
+        it.meter.render = slow  # type: ignore[method-assign]
+        scrapes = [asyncio.create_task(it.get("/metrics")) for _ in range(3)]
+        while sum(place.asked for place in it.server._server._places.values()) < 3:
+            await asyncio.sleep(0.001)
+        assert await it.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+        release.set()
+        assert [(await one)[0] for one in scrapes] == [200] * 3
+
+
+@pytest.mark.parametrize("sends", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_request_has_to_come_soon_while_its_answer_may_take_longer(sends: bytes) -> None:
+    async with served(request_s=0.15, lifetime_s=20.0) as it:
+        release = threading.Event()
+        render = it.meter.render
+
+        def slow(accept: str) -> tuple[bytes, str]:
+            release.wait(10)
+            return render(accept)
+
+        it.meter.render = slow  # type: ignore[method-assign]
+        scrape = asyncio.create_task(it.get("/metrics"))
         reader, writer = await it.connect()
+        trickling = asyncio.create_task(trickle(writer, sends))
         async with asyncio.timeout(5):
             with suppress(ConnectionError):
                 assert await reader.read() == b""
+        trickling.cancel()
         writer.close()
-        kept[0][1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await kept[0][0].read()).startswith(b"HTTP/1.1 200")
-        for _, one in kept:
-            one.close()
+        release.set()
+        assert (await scrape)[0] == 200
 
 
 async def test_rendering_a_thousand_apps_does_not_hold_the_loop() -> None:
