@@ -21,13 +21,15 @@ _MISREAD: Final = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.INTERNA
 class Agreement:
     """The contract of one service with one server. `exchange` asks it.
 
-    A guess is provisional until a call succeeds with it: what refused the reflection may have been a proxy before
-    its server was up.
+    Where the server describes nothing of the service, the bundled .proto is taken, unless `guesses` is False: then that
+    is UNIMPLEMENTED. A guess is provisional until a call succeeds with it: what refused the reflection may have been a
+    proxy before its server was up.
     """
 
     base_url: str
     exchange: Exchange
     service: str = wanted.SERVICE
+    guesses: bool = True
     _contract: Contract | None = None
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _failures: int = 0
@@ -77,6 +79,8 @@ class Agreement:
             self._failures += 1
             self._failure = failure.status
             raise
+        if files is None and not self.guesses:
+            raise CallFailed(Status(Code.UNIMPLEMENTED, f"the server has no service {self.service}"))
         if files is None:
             self._warn()
             return bundled(self.service)

@@ -1,19 +1,15 @@
-"""A gRPC answer as it comes in: messages, read by read, and the status at its end.
-
-Where the parts of an answer are: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md ("Responses").
-"""
+"""A gRPC answer as it comes in: messages, read by read, and the status at its end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
+from shipper.ignite.ending import ended, refusal
 from shipper.ignite.failures import status_of
 from shipper.ignite.framing import Deframer, Messages
-from shipper.ignite.retry_info import retry_after_s
-from shipper.ignite.status import CallFailed, Code, Status, code_of, from_http
-from shipper.ignite.transport import Response, TransportError, tidy
+from shipper.ignite.status import CallFailed, Code, Status
+from shipper.ignite.transport import Response, TransportError
 
 
 @dataclass(slots=True)
@@ -40,7 +36,7 @@ class Answer:
     ) -> Answer:
         """The answer that a response is. Raises CallFailed where it is refused in its headers, or is not gRPC's."""
         answer = cls(response, base_url, heard, failing)
-        status = _refusal(response)
+        status = refusal(response)
         if status is not None:
             raise answer._failed(status)
         return answer
@@ -65,40 +61,10 @@ class Answer:
         raise self._failed(Status(Code.INTERNAL, f"{self.base_url} sent something that is not gRPC framing"))
 
     def _end(self) -> None:
-        status = grpc_status(self.response.trailers) or grpc_status(self.response.headers)
-        if status is None:
-            status = Status(Code.UNAVAILABLE, f"{self.base_url} cut the call before its end")
-        elif status.code is Code.OK and self._deframer.incomplete:
-            status = Status(Code.UNAVAILABLE, f"{self.base_url} ended the call in the middle of a message")
+        status = ended(self.response, self.base_url, incomplete=self._deframer.incomplete)
         if status.code is not Code.OK:
             raise self._failed(status)
 
     def _failed(self, status: Status) -> CallFailed:
         self.failing(status)
         return CallFailed(status)
-
-
-def grpc_status(headers: Mapping[str, str]) -> Status | None:
-    """The status that trailers (or headers that are trailers too) carry, None where there is none."""
-    number = headers.get("grpc-status")
-    if number is None:
-        return None
-    message = tidy(unquote(headers.get("grpc-message") or "", errors="replace"))
-    return Status(code_of(number), message, retry_after_s(headers.get))
-
-
-def _refusal(response: Response) -> Status | None:
-    """How an answer fails before it begins: refused in the headers, or a page that some proxy made."""
-    status = grpc_status(response.headers)
-    if status is not None:
-        return None if status.code is Code.OK else status
-    kind = tidy(response.headers.get("content-type") or "")
-    if response.status == 200 and kind.startswith("application/grpc"):
-        return None
-    return Status(
-        Code.UNKNOWN if response.status == 200 else from_http(response.status),
-        f"HTTP {response.status} with content-type {kind or 'absent'!r} is no answer of a gRPC server: check "
-        "ignite.endpoint and what stands in front of it",
-        retry_after_s(response.headers.get),
-        genuine=False,
-    )

@@ -15,9 +15,10 @@ from google.protobuf.message import Message
 from shipper.ignite import wanted
 from shipper.ignite.declared import ContractMismatch, Declared
 from shipper.ignite.pb import ignite_compute_pb2
+from shipper.ignite.status import CallFailed, Code, Status
 from shipper.ignite.twin import Twin, TwinMaker
 
-__all__ = ["Call", "Contract", "ContractMismatch", "Source", "Twin", "bundled", "derive"]
+__all__ = ["Call", "Contract", "ContractMismatch", "Source", "Twin", "bundled", "derive", "offered"]
 
 
 class Source(Enum):
@@ -55,6 +56,15 @@ class Contract:
         """
         message: Message = self.calls[method].request(**fields)
         return message.SerializeToString()
+
+
+def offered(contract: Contract, method: str) -> Call:
+    """A call of a contract. Raises CallFailed where the server does not have it."""
+    call = contract.calls.get(method)
+    if call is None:
+        name = f"{wanted.METHODS[method].service}/{method}"
+        raise CallFailed(Status(Code.UNIMPLEMENTED, f"the server has no method {name}"))
+    return call
 
 
 def bundled(service: str = wanted.SERVICE) -> Contract:

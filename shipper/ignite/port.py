@@ -61,6 +61,55 @@ class EventPage:
     undecodable: int = field(default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An app's draft, as GetDraftInfo describes it. Empty text and zero mean that the platform sent none.
+
+    `image_ref` is there where the draft is an image rather than code to compile.
+    """
+
+    deploy_id: str = ""
+    image_ref: str = ""
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A row of ListBuilds. `status` is `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED`, `CANCELLED`, another as it came,
+    or None where the platform sent none.
+
+    `name` is the build's or its image's; `app_name` may be empty, as builds need not know an app.
+    """
+
+    build_id: str
+    name: str = ""
+    app_name: str = ""
+    status: str | None = None
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What arrived together of what a build prints: bytes cut anywhere, and when each piece was printed (Unix ms)."""
+
+    times: list[int]
+    pieces: list[bytes]
+    undecodable: int = 0
+
+
+class BuildLog(Protocol):
+    """The log of a completed build, read piece by piece; pieces are cut anywhere, and the log may be of any size.
+
+    A pending read that is cancelled ends it. Raises CallFailed where it breaks off.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    @property
+    def found(self) -> bool:
+        """Once it is read to its end: whether the platform has such a log (any more)."""
+
+
 class Platform(Protocol):
     """Ignite's observability calls.
 
@@ -82,8 +131,36 @@ class Platform(Protocol):
     async def get_events(self, app: App) -> EventPage:
         """The events that the platform still remembers (about an hour)."""
 
-    def stream_logs(self, app: App, replica_id: str) -> AbstractAsyncContextManager[AsyncIterator[LogChunk]]:
-        """A replica's full history from container start, then its new lines."""
+    def stream_logs(
+        self, app: App, replica_id: str, *, from_start: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[LogChunk]]:
+        """A replica's full history from container start (unless it is not wanted), then its new lines."""
 
     def stream_events(self, app: App) -> AbstractAsyncContextManager[AsyncIterator[EventPage]]:
         """An app's events from now on; older ones are not replayed."""
+
+
+class Builds(Protocol):
+    """Ignite's calls for what builds print. Any of them may not be offered, which is UNIMPLEMENTED.
+
+    Streams and logs are as those of `Platform`. None of these raises ImplausibleAnswer.
+    """
+
+    async def get_draft(self, app: App) -> Draft:
+        """The app's draft; an empty one where it has none."""
+
+    async def list_builds(self) -> list[Build]:
+        """Image builds of the organization, over all pages, in the platform's order."""
+
+    def get_build_log(self, app: App, build_id: str) -> AbstractAsyncContextManager[BuildLog]:
+        """The whole log of a completed build."""
+
+    def stream_compile_logs(
+        self, deploy_id: str, *, from_start: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[Output]]:
+        """What a compile printed from its beginning (unless it is not wanted), then what it prints, to its end."""
+
+    def stream_build_logs(
+        self, build_id: str, *, from_start: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[Output]]:
+        """The same of an image build."""

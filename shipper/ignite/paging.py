@@ -1,0 +1,27 @@
+"""All pages of a listing, whatever the server's cursors do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from shipper.ignite.status import CallFailed, Code, Status
+
+T = TypeVar("T")
+
+MOST_PAGES: Final = 1_000  # a server whose cursor never ends must not keep us asking
+
+
+async def all_pages(method: str, ask: Callable[[str], Awaitable[tuple[list[T], str]]]) -> list[T]:
+    """The rows of all pages; `ask` gives those of the page at a cursor, and the cursor of the next (empty: no more)."""
+    rows: list[T] = []
+    cursors = [""]
+    while len(cursors) <= MOST_PAGES:
+        page, cursor = await ask(cursors[-1])
+        rows += page
+        if not cursor:
+            return rows
+        cursors.append(cursor)
+        if cursor in cursors[:-1]:
+            break
+    raise CallFailed(Status(Code.INTERNAL, f"{method} does not end: {len(cursors)} pages were read"))
