@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
@@ -28,11 +28,13 @@ log = logging.getLogger("shipper.collect")
 T = TypeVar("T")
 
 COMMIT_EVERY_S: Final = 0.2  # with the commit itself, below the quarter of a second that a record may wait
-COMMIT_AT: Final = (
-    4 * 1024 * 1024
-)  # bytes of NDJSON that are committed at once: one frame of this size compresses well
-# Bytes of NDJSON beyond which readers wait; as many again may be on their way into a commit.
-HOLD_AT: Final = 8 * 1024 * 1024
+COMMIT_AT: Final = 4 * 1024 * 1024  # bytes that are committed at once: a frame of this size compresses well
+HOLD_AT: Final = 8 * 1024 * 1024  # bytes beyond which readers wait; as many again may be in a commit
+
+# What is pending is reckoned as NDJSON and what the cursors add to it: a transaction has to take all of these at once.
+# The buffer wants twice their size: a fingerprint of each record, a state and the row that goes on.
+_PER_RECORD: Final = 16
+_PER_CURSOR: Final = 2 * 1024
 
 
 class Durable(Protocol):
@@ -71,8 +73,9 @@ class _Pending:
 class Intake:
     """Takes records from subscriptions (synchronously, with the cursor that covers them) and commits them.
 
-    `clock` is wall time in seconds; `hold_at` bytes of NDJSON wait at the most (and what one read brings). `run`
-    is one task; after `close` it commits what is left and returns.
+    `clock` is wall time in seconds; `hold_at` bytes wait at the most (and what one read brings). `noticed`
+    is told of each gap, `tap` is shown what each commit takes (and keeps nothing of it but bytes). `run` is one task;
+    after `close` it commits what is left and returns.
     """
 
     buffer: Durable
@@ -82,6 +85,8 @@ class Intake:
     backoff: Backoff = field(default_factory=Backoff)
     hold_at: int = HOLD_AT
     gaps: int = 0
+    noticed: Callable[[Gap], None] | None = None
+    tap: Callable[[Mapping[Partition, FrameDraft]], None] | None = None
     _pending: _Pending = field(default_factory=_Pending)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -99,7 +104,7 @@ class Intake:
         return not self._room.is_set()
 
     async def admit(self) -> None:
-        """Wait while too much is pending. Call after each chunk."""
+        """Wait while too much is pending. Call before what was read is taken."""
         while not self._room.is_set():  # of many that are let in at once, the first may fill it again
             await self._room.wait()
 
@@ -148,6 +153,8 @@ class Intake:
         self.meter.count("records_received_total", 1, Kind.GAPS.value)
         self.meter.count("gaps_total", 1, gap.reason.value)
         self.gaps += 1
+        if self.noticed is not None:
+            self.noticed(gap)
         log.warning(
             "gap: %s may be missing (%s)",
             gap.stream_kind.value,
@@ -181,7 +188,11 @@ class Intake:
 
     def touch(self, cursor: Writable) -> None:
         """Store this cursor with the next commit."""
-        self._pending.cursors[cursor.key] = cursor
+        cursors = self._pending.cursors
+        known = cursor.key in cursors
+        cursors[cursor.key] = cursor
+        if not known:
+            self._grow(_PER_CURSOR)
         self._begin()
 
     def _add(self, partition: Partition, run: bytes, records: int, first: int, last: int) -> None:
@@ -192,11 +203,14 @@ class Intake:
             pending.drafts[partition] = FrameDraft([run], first, last, records)
         else:
             draft.add([run], first, last, records)
-        pending.size += len(run)
         self._begin()
-        if pending.size >= min(COMMIT_AT, self.hold_at):
+        self._grow(len(run) + _PER_RECORD * records)
+
+    def _grow(self, size: int) -> None:
+        self._pending.size += size
+        if self._pending.size >= min(COMMIT_AT, self.hold_at):
             self._urgent.set()
-        if pending.size >= self.hold_at:
+        if self._pending.size >= self.hold_at:
             self._room.clear()
 
     def _begin(self) -> None:
@@ -222,6 +236,8 @@ class Intake:
             self._urgent.clear()
             if pending:
                 writes = [cursor.write() for cursor in pending.cursors.values()]
+                if self.tap is not None:
+                    self.tap(pending.drafts)
                 frames = await asyncio.to_thread(make_frames, pending.drafts, self.codec)
                 pending.drafts.clear()
                 self._reopen()

@@ -197,11 +197,11 @@ class LogSubscription:
         async for chunk in chunks:
             if chunk.others:
                 self.discovery.lines_name(chunk.others)
+            await admit()  # before, and not after: a thousand streams may bring something at once
             taker.take(chunk)
             del chunk  # thousands of silent streams would each keep what they brought last
             if self.state is State.RESUMING and taker.cursor.live:
                 self._move(State.LIVE)
-            await admit()
             self.last_data = self.proved_at = loop.time()
 
     @property

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from shipper.collect.cursor import Cursor
+from shipper.collect.intake import HOLD_AT
 from shipper.ignite.port import LogChunk
 from shipper.model import Replica
-from tests.fakes.collection import collecting
+from tests.fakes.collection import collecting, wall_ms
+from tests.fakes.durable import FakeDurable
 from tests.virtual_time import virtual_time
 
 _ROLLUP = Path("/proc/self/smaps_rollup")
@@ -42,6 +44,19 @@ async def test_of_a_replica_only_what_the_newest_listing_says_is_kept() -> None:
             it.platform.app("checkout").start(f"checkout-{n}")
         await asyncio.sleep(60)
         assert alive(Replica) == before + 5
+
+
+@virtual_time
+async def test_however_many_streams_bring_something_at_once_a_commit_is_no_larger_than_what_may_wait() -> (
+    None
+):
+    durable = FakeDurable(wall_ms, commit_s=1.0)
+    async with collecting(durable=durable) as it:
+        for n in range(200):
+            it.platform.app("checkout").start(f"checkout-{n}").print(*["x" * 20_000] * 5)
+        await it.caught_up()
+        assert sum(frame.raw_size for frame in durable.frames) > 2 * HOLD_AT
+        assert max(frame.raw_size for frame in durable.frames) < HOLD_AT + 5 * 21_000
 
 
 @pytest.mark.skipif(not _ROLLUP.exists(), reason="only Linux tells")

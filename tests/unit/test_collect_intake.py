@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,7 +14,7 @@ from shipper.archive.codec import LogIdentity
 from shipper.backoff import Backoff, FullJitter
 from shipper.collect.intake import COMMIT_AT, HOLD_AT, Intake
 from shipper.errors import BufferFull, BufferUnavailable
-from shipper.model import App, Codec, CursorWrite, Gap, GapReason, Kind
+from shipper.model import App, Codec, CursorWrite, Frame, Gap, GapReason, Kind
 from tests.fakes.collection import wall, wall_ms
 from tests.fakes.durable import FakeDurable
 from tests.fakes.meter import FakeMeter
@@ -184,6 +184,33 @@ async def test_of_many_readers_that_waited_no_more_go_on_than_there_is_room_for(
         await asyncio.gather(*readers)
         await asyncio.sleep(1.5)
         assert durable.log_lines == 100
+
+
+@dataclass
+class Widths(FakeDurable):
+    """Remembers how many cursors each commit had."""
+
+    widths: list[int] = field(default_factory=list)
+
+    async def commit(self, frames: Sequence[Frame], cursors: Sequence[CursorWrite]) -> None:
+        self.widths.append(len(cursors))
+        await super().commit(frames, cursors)
+
+
+@virtual_time
+async def test_thousands_of_cursors_with_a_line_each_are_not_one_commit() -> None:
+    """A transaction of the buffer has to take all cursors of a commit at once, however small the frames are."""
+    durable = Widths(wall_ms, commit_s=0.1)
+    async with taking(durable) as (reader, _):
+
+        async def read(number: int) -> None:
+            await reader.intake.admit()
+            await Reader(reader.intake, Counting(f"k{number}")).take("x")
+
+        await asyncio.gather(*(read(number) for number in range(10_000)))
+        await asyncio.sleep(1)
+    assert durable.log_lines == covered(durable) == sum(durable.widths) == 10_000
+    assert max(durable.widths) < 5_000
 
 
 @virtual_time
