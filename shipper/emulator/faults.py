@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from shipper.emulator.streams import Calls, OpenStream
+from shipper.emulator.streams import ENDED, Calls, OpenStream
 
 
 @dataclass(eq=False, slots=True)
@@ -107,10 +107,11 @@ class Faults:
         status: grpc.StatusCode | str = grpc.StatusCode.UNAVAILABLE,
         message: str = "cut on request",
     ) -> int:
-        """End matching open streams with an error, at most `count`; says how many. What was sent before arrives."""
+        """End matching open streams with a status, at most `count`; says how many. What was sent before arrives."""
         streams = self._choose(method, app, replica_id, count)
+        code = status_of(status)
         for stream in streams:
-            stream.cut = (status_of(status), message)
+            stream.cut = ENDED if code is grpc.StatusCode.OK else (code, message)
             stream.bell.set()
         return len(streams)
 
@@ -136,6 +137,21 @@ class Faults:
             stream.stalled = False
             stream.bell.set()
         return len(stalled)
+
+    def repeat(
+        self,
+        lines: int,
+        *,
+        method: str | None = None,
+        app: str | None = None,
+        replica_id: str | None = None,
+        count: int | None = None,
+    ) -> int:
+        """Let matching open streams bring each of their next `lines` twice; `Calls.repeated` says which those were."""
+        streams = self._choose(method, app, replica_id, count)
+        for stream in streams:
+            stream.repeats = lines
+        return len(streams)
 
     def garbage(
         self,

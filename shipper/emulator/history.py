@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -46,8 +47,8 @@ class Container:
     """
 
     __slots__ = (
-        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "drained", "ended", "floor",
-        "removed", "started_ms",
+        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "_shuffles", "drained",
+        "ended", "floor", "removed", "started_ms",
     )  # fmt: skip
 
     def __init__(self, started_ms: int, ledger: Ledger, limit: int, order: ReplayOrder) -> None:
@@ -64,6 +65,7 @@ class Container:
         self._sent = bytearray()
         self._base = 0
         self._readers: set[Reader] = set()
+        self._shuffles = 0
 
     @property
     def end(self) -> int:
@@ -102,6 +104,10 @@ class Container:
         """How many lines a replay brings now."""
         return 0 if self.removed else self.end - self.floor
 
+    def lines_within_reach(self) -> list[Printed]:
+        """What a replay would bring now, for whoever compares; nobody is taken to have had it."""
+        return [] if self.removed else self._lines[self.floor - self._base :]
+
     def replayable(self, newest: int) -> list[Printed]:
         """The newest lines that a replay brings now, in the order in which it brings them; counted as sent."""
         if self.removed or newest <= 0:
@@ -120,6 +126,13 @@ class Container:
         positions = range(self.floor, self.end)
         if self._order is ReplayOrder.ARRIVAL:
             return list(positions)
+        if self._order is ReplayOrder.SHUFFLED:
+            draw = random.Random(self._shuffles)
+            self._shuffles += 1
+            return sorted(
+                positions,
+                key=lambda at: (self._lines[at - self._base].timestamp_ms // 1000, draw.random()),
+            )
         return sorted(positions, key=lambda position: self._lines[position - self._base].timestamp_ms)
 
     def _ring(self) -> None:

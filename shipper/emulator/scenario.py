@@ -29,6 +29,7 @@ class ReplayOrder(StrEnum):
 
     TIME = "time"
     ARRIVAL = "arrival"
+    SHUFFLED = "shuffled"  # by the second; within a second each replay has an order of its own
 
 
 @dataclass(frozen=True, slots=True)

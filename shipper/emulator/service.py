@@ -13,7 +13,7 @@ from shipper.emulator.events import Event
 from shipper.emulator.faults import Fault, Faults
 from shipper.emulator.history import Source
 from shipper.emulator.ledger import Printed
-from shipper.emulator.streams import EVENTS, LOGS, Calls, OpenStream
+from shipper.emulator.streams import ENDED, EVENTS, LOGS, Calls, OpenStream
 from shipper.emulator.tokens import Tokens
 from shipper.emulator.world import EmulatedApp, EmulatedReplica, World
 
@@ -99,7 +99,9 @@ class ComputeService:
         app = await self._app(request.app_name, context)
         if fault is not None and fault.empty:
             return b""
-        replicas = [self._row(replica) for replica in app.replicas.values() if replica.listed]
+        listed = [replica for replica in app.replicas.values() if replica.listed]
+        self._calls.listed.update(replica.replica_id for replica in listed)
+        replicas = [self._row(replica) for replica in listed]
         return self._encode("ListAppReplicasResponse", replicas=replicas)
 
     async def _get_logs(self, request: Any, context: Any) -> bytes:
@@ -172,7 +174,7 @@ class ComputeService:
         try:
             with closing(source):
                 await context.send_initial_metadata(())  # so that a client sees a silent stream as open
-                while not (source.finished and not stream.disturbed):
+                while not (source.finished and not stream.disturbed) and stream.cut != ENDED:
                     stream.bell.clear()
                     if not await self._send_ready(stream, source, encode, context):
                         await stream.bell.wait()
@@ -195,6 +197,10 @@ class ComputeService:
             for item in batch:
                 await context.write(encode(item))
                 written += 1
+                if stream.repeats:
+                    stream.repeats -= 1
+                    self._calls.repeated[item] += 1
+                    await context.write(encode(item))
                 if stream.disturbed:
                     break
         finally:

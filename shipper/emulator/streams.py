@@ -11,6 +11,7 @@ import grpc
 
 LOGS = "StreamAppLogs"
 EVENTS = "StreamAppEvents"
+ENDED = (grpc.StatusCode.OK, "")  # a stream that is cut in good order, though more is to come
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +27,7 @@ class OpenStream:
     cut: tuple[grpc.StatusCode, str] | None = None
     stalled: bool = False
     garbage: deque[bytes] = field(default_factory=deque)
+    repeats: int = 0  # of the next lines so many are sent twice
     sent: int = 0
 
     @property
@@ -40,6 +42,10 @@ class Calls:
     def __init__(self) -> None:
         self.made: Counter[str] = Counter()  # by method, refused ones too
         self.open: set[OpenStream] = set()
+        self.listed: set[str] = set()  # replicas that an answer of ListAppReplicas has named
+        self.repeated: Counter[object] = (
+            Counter()
+        )  # lines that a stream brought once more than they were printed
         self._changed = asyncio.Event()
 
     def note(self, method: str) -> None:
