@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test check lint types imports bench lock generate clean
+.PHONY: demo test check lint types imports bench lock generate chart golden clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shipper demo $(DEMO)
@@ -33,7 +33,16 @@ generate: $(VENV)/.installed-dev
 	$(BIN)/python -m shipper.config.reference
 	$(BIN)/shipper schema > config/shipper.schema.json
 	$(BIN)/python -m shipper.telemetry.reference
+	$(BIN)/python -m helm.generate
 	sh proto/generate.sh
+
+# The chart's schema, README and dashboard, from its values.yaml, the configuration's schema and helm/generate.
+chart: $(VENV)/.installed-dev
+	$(BIN)/python -m helm.generate
+
+# The committed renderings of the chart, with the helm that SHIPPER_TEST_HELM names; read the difference.
+golden: chart
+	$(BIN)/python -m tests.helm.golden
 
 # constraints.txt: the versions that CI installs.
 lock: $(VENV)/.installed-dev
