@@ -253,6 +253,7 @@ class Engine:
     def _absorb(notes: Notes, ledger: Ledger) -> None:
         found, ledger.notes = ledger.notes, Notes()
         notes.counts += found.counts
+        notes.gaps += found.gaps
         notes.arrivals |= found.arrivals
         # What happened last decides whether waiting for room makes sense.
         notes.full, notes.freed = found.full or notes.full, found.freed or notes.freed

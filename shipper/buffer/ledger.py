@@ -311,6 +311,7 @@ class Ledger:
         if gaps:
             self.notes.count("gaps_total", len(gaps), reason.value)
         for gap, bits in gaps:
+            self.notes.gaps.append(gap)
             log.warning(
                 "%s: %s %s of %s were lost for %s",
                 what,

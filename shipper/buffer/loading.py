@@ -198,3 +198,4 @@ def record_losses(ledger: Ledger) -> None:
     ledger.took(plan)
     for gap, _ in gaps:
         ledger.notes.count("gaps_total", 1, gap.reason.value)
+        ledger.notes.gaps.append(gap)

@@ -29,7 +29,7 @@ from shipper.buffer.slots import sinks_of
 from shipper.buffer.values import BufferStats, Committed, OpenPartition, Recovery, Route, Sinks, WhenFull
 from shipper.errors import BufferError, BufferUnavailable
 from shipper.meter import Meter
-from shipper.model import Batch, Carried, Codec, CursorWrite, DeadLetter, Frame, Partition, StoredCursor
+from shipper.model import Batch, Carried, Codec, CursorWrite, DeadLetter, Frame, Gap, Partition, StoredCursor
 
 T = TypeVar("T")
 
@@ -39,10 +39,18 @@ class Buffer:
     then nothing has changed; every write is durable when its coroutine returns.
     """
 
-    def __init__(self, engine: Engine, executor: ThreadPoolExecutor, meter: Meter, quota: Quota) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        executor: ThreadPoolExecutor,
+        meter: Meter,
+        quota: Quota,
+        noticed: Callable[[Gap], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._executor = executor
         self._meter = meter
+        self._noticed = noticed
         self._loop = asyncio.get_running_loop()
         self._space = asyncio.Event()
         self._space.set()
@@ -66,11 +74,13 @@ class Buffer:
         codec: Codec,
         clock: Callable[[], float] = time.time,
         route: Route | None = None,
+        noticed: Callable[[Gap], None] | None = None,
     ) -> Buffer:
         """Open the directory's buffer or make one. `codec` is that of gap records which the buffer itself writes.
 
         `route` says which sinks get the records of a partition, gap records of the buffer's own included; without it
-        every sink does. What is in the buffer already stays for the sinks that it was committed for.
+        every sink does. What is in the buffer already stays for the sinks that it was committed for. `noticed` is told
+        of each loss that the buffer has recorded, on the event loop.
 
         Raises BufferLocked if another process has it, BufferUnavailable if the disk refuses, ValueError for
         a `max_size` below `MINIMUM_SIZE`. A damaged file is no error: see `recovered`.
@@ -78,7 +88,7 @@ class Buffer:
         quota = Quota(max_size)
         engine = Engine(directory, quota, Setup(sinks_of(sinks), when_full, clock, codec, route))
         executor = ThreadPoolExecutor(1, thread_name_prefix="buffer")
-        buffer = cls(engine, executor, meter, quota)
+        buffer = cls(engine, executor, meter, quota, noticed)
         try:
             buffer._buffer_id = await buffer._submit(engine.open)
         except BaseException:
@@ -286,6 +296,9 @@ class Buffer:
     def _tell(self, notes: Notes) -> None:
         for series, by, labels in notes.counts:
             self._meter.count(series, by, *labels)
+        if self._noticed is not None:
+            for gap in notes.gaps:
+                self._noticed(gap)
         if notes.full:
             self._space.clear()
         if notes.freed:

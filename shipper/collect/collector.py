@@ -15,7 +15,7 @@ from shipper.collect.keys import parse_key
 from shipper.collect.subscription import LogSubscription
 from shipper.collect.watch import AppWatch
 from shipper.collect.watchdog import Watchdog
-from shipper.ignite.status import Action, CallFailed
+from shipper.ignite.status import Action, CallFailed, Status
 from shipper.model import App, StoredCursor
 
 log = logging.getLogger("shipper.collect")
@@ -70,6 +70,7 @@ class Collector:
     cursors: Sequence[StoredCursor] = ()
     watches: dict[str, AppWatch] = field(default_factory=dict)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: Status | None = None  # why the last listing of apps failed
     _stored: dict[App, list[StoredCursor]] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
     _listing_failed: bool = False
@@ -120,7 +121,7 @@ class Collector:
             return self._listing_refused(error)
         if self._listing_failed:
             log.info("listing apps works again")
-        self._listing_failed = False
+        self._listing_failed, self.problem = False, None
         self._backoff.reset()
         wanted = self.selection.choose(names) | self.selection.exact()
         if not self.ready.is_set():
@@ -141,7 +142,7 @@ class Collector:
                 else ""
             )
             log.error("apps cannot be listed, tried again: %s%s", error.status, hint)
-        self._listing_failed = True
+        self._listing_failed, self.problem = True, error.status
         return min(self.context.wait_for(error.status, self._backoff), self.context.parked_s)
 
     def _reconcile(self, wanted: set[str], tasks: asyncio.TaskGroup) -> None:

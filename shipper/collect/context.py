@@ -1,4 +1,4 @@
-"""What every part of one collector shares: ports, clocks and limits, passed once."""
+"""What every part of one collector shares: ports, clocks and limits, passed once; and what last went wrong."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from shipper.collect.habits import Habits
 from shipper.collect.intake import Intake
 from shipper.collect.states import States
 from shipper.ignite.port import Platform
-from shipper.ignite.status import Action, Status
+from shipper.ignite.status import OK, Action, Code, Status
 from shipper.meter import Meter
 
 PARKED_S: Final = 60.0  # how often something refused is tried again: a person mends it in minutes at best
 AT_MOST_S: Final = 300.0  # a server's wish to wait longer is one it cannot mean
+
+
+@dataclass(slots=True)
+class Trouble:
+    """The last answer of the platform that was a failure, and when it came (Unix ms)."""
+
+    status: Status = OK
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Context:
     rng: random.Random = field(default_factory=random.Random)
     parked_s: float = PARKED_S
     habits: Habits = field(default_factory=Habits)
+    trouble: Trouble = field(default_factory=Trouble)
 
     def now_ms(self) -> int:
         return int(self.clock() * 1000)
@@ -41,6 +50,8 @@ class Context:
 
     def wait_for(self, status: Status, backoff: Backoff, healthy_for_s: float = 0.0) -> float:
         """Seconds until the next attempt after `status`: the table of `ignite.status` as times."""
+        if status.code is not Code.OK:
+            self.trouble.status, self.trouble.at_ms = status, self.now_ms()
         wait = backoff.next_wait(healthy_for_s)
         if status.action in (Action.PARK, Action.STOP):
             return self.rng.uniform(0.75, 1.25) * self.parked_s

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from shipper.archive import codec
 from shipper.backoff import Backoff
@@ -38,22 +38,35 @@ class EventSubscription:
     """Follows the events of one app.
 
     `named` is told the replica_id and time (Unix ms) of every event on the stream, and of those that GetAppEvents
-    shows, also again; and whether it happened since the app is followed for certain.
+    shows, also again; and whether it happened since the app is followed for certain. `last_data` is when the stream
+    last brought something, of the loop's clock.
     """
 
+    kind: ClassVar[Kind] = Kind.EVENTS
     app: App
     ledger: EventLedger
     context: Context
     named: Callable[[str, int, bool], None]
     recheck_s: float = RECHECK_S
     state: State | None = None
-    _last_data: float = 0.0
+    last_data: float = 0.0
+    attempts: int = 0
+    since: float = 0.0
+    ended: Status | None = None
     _taken: int = 0
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
+
+    @property
+    def newest_ms(self) -> int | None:
+        return self.ledger.newest
+
+    @property
+    def taken(self) -> int:
+        return self._taken
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -64,6 +77,7 @@ class EventSubscription:
                 status = await self._session()
                 reason = "stalled" if status is _DEAD else status.action.value
                 self.context.meter.count("reconnects_total", 1, Kind.EVENTS.value, reason)
+                self.ended = status
                 await self._pause(status, loop.time() - began)
         finally:
             self._move(None)
@@ -83,6 +97,7 @@ class EventSubscription:
         if self.state is not State.PARKED:
             self._move(State.OPENING)
         self._opened.clear()
+        self.attempts += 1
         async with asyncio.TaskGroup() as tasks:
             follow = tasks.create_task(self._follow(), name=f"event stream of {self.app}")
             try:
@@ -129,7 +144,7 @@ class EventSubscription:
                     self._take(page)
                     self._name(page.events)
                     await self.context.intake.admit()
-                    self._last_data = loop.time()
+                    self.last_data = loop.time()
         except CallFailed as error:
             return error.status
         finally:
@@ -144,7 +159,7 @@ class EventSubscription:
         if status.code is not Code.OK or self._taken == taken:
             return status
         await asyncio.sleep(GRACE_S)
-        if self._last_data >= began or self.context.intake.holding:
+        if self.last_data >= began or self.context.intake.holding:
             return status
         log.warning("stream of events is open but dead: replaced", extra={"app": str(self.app)})
         return _DEAD
@@ -237,5 +252,6 @@ class EventSubscription:
         )
 
     def _move(self, state: State | None) -> None:
-        self.context.states.move(Kind.EVENTS, self.state, state)
-        self.state = state
+        if state is not self.state:
+            self.context.states.move(Kind.EVENTS, self.state, state)
+            self.state, self.since = state, asyncio.get_running_loop().time()

@@ -1,11 +1,13 @@
-"""The states of a subscription, and the gauge that counts how many are in each."""
+"""The states of a subscription, the gauge that counts how many are in each, and what each tells of itself."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, Protocol
 
+from shipper.ignite.status import Status
 from shipper.meter import Meter
 from shipper.model import Kind
 
@@ -19,6 +21,29 @@ class State(StrEnum):
     WAITING = "waiting"  # the stream ended; the next attempt follows a backoff
     PARKED = "parked"  # the platform refuses for a reason that only a person can mend
     LEAVING = "leaving"  # the replica is gone; what the stream still brings is read
+
+
+class Followed(Protocol):
+    """A subscription as people see it.
+
+    `since` is when its state began and `last_data` when something last came, both of the loop's clock; `attempts`
+    counts its streams, `ended` says how the last one of them ended.
+    """
+
+    kind: ClassVar[Kind]
+    state: State | None
+    since: float
+    last_data: float
+    attempts: int
+    ended: Status | None
+
+    @property
+    def newest_ms(self) -> int | None:
+        """The own time of its newest record."""
+
+    @property
+    def taken(self) -> int | None:
+        """How many records it has taken in all, where that is known."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
@@ -54,6 +54,7 @@ class LogSubscription:
     that this cannot be done (any more).
     """
 
+    kind: ClassVar[Kind] = Kind.LOGS
     taker: Taker
     context: Context
     discovery: Discovery
@@ -63,6 +64,8 @@ class LogSubscription:
     checked_at: float = 0.0
     unreadable: bool = False
     attempts: int = 0
+    since: float = 0.0
+    ended: Status | None = None
     _answered_at: float | None = None
     _left_at: float | None = None
     _wake: asyncio.Event | None = None
@@ -81,6 +84,14 @@ class LogSubscription:
     @property
     def cursor(self) -> Cursor:
         return self.taker.cursor
+
+    @property
+    def newest_ms(self) -> int | None:
+        return self.cursor.newest
+
+    @property
+    def taken(self) -> int:
+        return self.cursor.taken
 
     # ---- from outside ----
 
@@ -182,6 +193,7 @@ class LogSubscription:
         )
         reason = _WHY_ENDED.get(self._interrupted or "", status.action.value)
         self.context.meter.count("reconnects_total", 1, Kind.LOGS.value, reason)
+        self.ended = status
         return status
 
     async def _read(self) -> None:
@@ -323,4 +335,4 @@ class LogSubscription:
     def _move(self, state: State | None) -> None:
         if state is not self.state:
             self.context.states.move(Kind.LOGS, self.state, state)
-            self.state = state
+            self.state, self.since = state, asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,10 +15,11 @@ from shipper.collect.cursor import Cursor
 from shipper.collect.events import EventSubscription
 from shipper.collect.keys import cursor_key
 from shipper.collect.ledger import EventLedger
+from shipper.collect.states import Followed
 from shipper.collect.subscription import LogSubscription
 from shipper.collect.taker import Taker
 from shipper.collect.unseen import Unseen, is_owner
-from shipper.ignite.status import Action, CallFailed, Code
+from shipper.ignite.status import Action, CallFailed, Code, Status
 from shipper.model import App, GapReason, Kind, Replica, StoredCursor
 
 log = logging.getLogger("shipper.collect")
@@ -37,6 +38,8 @@ class AppWatch:
     follow_logs: bool = True
     follow_events: bool = True
     subscriptions: dict[str, LogSubscription] = field(default_factory=dict)
+    problem: Status | None = None  # why the last listing failed
+    _events: EventSubscription | None = None
     _left_open: dict[str, StoredCursor] = field(init=False)
     _closed: Closed = field(init=False)
     _ledger: EventLedger = field(init=False)
@@ -96,6 +99,21 @@ class AppWatch:
                 self._unseen.name(replica_id, timestamp_ms, asyncio.get_running_loop().time())
             self._nudge.set()
 
+    def followed(self) -> Iterator[Followed]:
+        """The subscriptions of the app itself, beside those of its replicas."""
+        if self._events is not None:
+            yield self._events
+
+    @property
+    def listed_ms(self) -> int | None:
+        """When its replicas were last listed, also by an earlier run."""
+        return self._listed_ms
+
+    @property
+    def listed(self) -> int:
+        """How many replicas the last listing showed."""
+        return len(self._listed)
+
     def remains(self) -> list[StoredCursor]:
         """What is still to be known of the app after `run` has returned: the cursors for its next watch."""
         write = self._ledger.write()
@@ -133,8 +151,8 @@ class AppWatch:
     def _start_events(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None] | None:
         if not self.follow_events:
             return None
-        subscription = EventSubscription(self.app, self._ledger, self.context, self.event_names)
-        return tasks.create_task(subscription.run(), name=f"events {self.app}")
+        self._events = EventSubscription(self.app, self._ledger, self.context, self.event_names)
+        return tasks.create_task(self._events.run(), name=f"events {self.app}")
 
     async def _until_next_poll(self, wait: float) -> None:
         await asyncio.sleep(min(BETWEEN_POLLS_S, wait))
@@ -158,13 +176,14 @@ class AppWatch:
         self.context.meter.count("polls_total", 1, "ok")
         if self._parked:
             log.info("listing works again", extra={"app": str(self.app)})
-        self._parked = False
+        self._parked, self.problem = False, None
         self._backoff.reset()
         self._reconcile(replicas, tasks)
         return self.poll_interval_s * self.context.rng.uniform(0.8, 1.2)
 
     def _poll_failed(self, error: CallFailed, tasks: asyncio.TaskGroup) -> float:
         parks = error.status.action in (Action.PARK, Action.STOP)
+        self.problem = error.status
         self.context.meter.count("polls_total", 1, "denied" if parks else "failed")
         if parks and not self._parked:
             log.error(

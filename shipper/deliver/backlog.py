@@ -139,6 +139,10 @@ class Backlog:
     def sealed_count(self) -> int:
         return sum(len(lane) for lane in self._lanes.values())
 
+    def stuck(self, failures: int) -> int:
+        """How many batches failed that often by themselves."""
+        return sum(one.stuck >= failures for lane in self._lanes.values() for one in lane)
+
     def _rebuild(self) -> None:
         free = (partition for partition in self._open if partition not in self._lanes)
         self._heap = [(self._open[partition].due_at, next(self._order), partition) for partition in free]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shipper.deliver.backlog import Sealed
 from shipper.deliver.breaker import Breaker, News, State, news
+from shipper.deliver.health import LastWords
 from shipper.deliver.held import HELD
 from shipper.deliver.parcels import Settled
 from shipper.deliver.port import Stats
@@ -44,12 +46,18 @@ _LONGEST_S: Final = 30 * 86_400.0
 class Report:
     """The series and the log of one sink."""
 
-    def __init__(self, sink: str, meter: Meter) -> None:
+    def __init__(self, sink: str, meter: Meter, now_ms: Callable[[], float]) -> None:
+        self.words = LastWords()
         self._sink = sink
         self._meter = meter
+        self._now_ms = now_ms
 
     def attempted(self, outcome: Outcome | Answer, seconds: float) -> None:
         """An attempt to send a batch or a parcel ended."""
+        if isinstance(outcome, Delivered):
+            self.words = replace(self.words, delivered_ms=self._now_ms())
+        else:
+            self.words = replace(self.words, error=outcome.reason, error_ms=self._now_ms())
         self._meter.count("sink_requests_total", 1, self._sink, _OUTCOMES[type(outcome)])
         self._meter.observe("sink_request_seconds", seconds, self._sink)
 

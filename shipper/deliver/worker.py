@@ -15,6 +15,7 @@ from shipper.deliver.carrying import Carrying
 from shipper.deliver.choice import Finished, Release, Seal, Send, Situation, Step, Wait, choose, wants_fresh
 from shipper.deliver.courier import Delivery, Doubtful, Interrupted, Load
 from shipper.deliver.couriers import Desk, courier_of, pipeline_used
+from shipper.deliver.health import Health, Work, health
 from shipper.deliver.held import HELD
 from shipper.deliver.limits import Limits
 from shipper.deliver.patience import Patience
@@ -60,7 +61,7 @@ class Worker:
         self._clock = clock
         self._draw = draw
         self._limits = limits or Limits()
-        self._report = Report(sink.name, meter)
+        self._report = Report(sink.name, meter, self._now_ms)
         self._patience = Patience(sink.name, self._limits.pace.backoff, draw)
         self._backlog = Backlog(policy)
         self._breaker = Breaker(self._limits.pace)
@@ -92,6 +93,12 @@ class Worker:
     def state(self) -> State:
         """The sink's health."""
         return self._breaker.state
+
+    def health(self) -> Health:
+        """How the sink does."""
+        stuck = self._backlog.stuck(self._limits.stuck_after)
+        work = Work(len(self._attempts), self.sink.concurrency, stuck, self._policy.max_age_s)
+        return health(self._breaker, self._now(), work, self._report.words)
 
     async def run(self) -> None:
         """Deliver until `drain`, `retire` or `stop` is done, then return; or until cancelled."""
