@@ -59,8 +59,7 @@ class TokenEndpoint:
                 aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
                 session.post(self.url, data=form, allow_redirects=False) as answer,
             ):
-                body = await answer.content.read(_LARGEST)
-                return self._read(answer.status, body)
+                return self._read(answer.status, await _body(answer.content))
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             reason = str(error) or type(error).__name__
             raise self._unavailable(f"cannot be reached: {reason}") from error
@@ -91,6 +90,14 @@ class TokenEndpoint:
 
     def _unavailable(self, what: str) -> CallFailed:
         return CallFailed(Status(Code.UNAVAILABLE, f"the token endpoint {self.url} {what}"))
+
+
+async def _body(content: aiohttp.StreamReader) -> bytes:
+    """All of an answer, up to a bound: `read(n)` would give what has come so far, which may be half a token."""
+    body = bytearray()
+    while len(body) < _LARGEST and (piece := await content.read(_LARGEST - len(body))):
+        body += piece
+    return bytes(body)
 
 
 def _lifetime(expires_in: Any) -> float:

@@ -54,6 +54,8 @@ class CrashReports(logging.Handler):
         # Imported here, as it takes 70 ms and 4 MiB that a daemon without this setting need not spend.
         from sentry_sdk.client import Client
 
+        from shipper.telemetry.straight_transport import StraightTransport
+
         self._redaction = redaction
         self._clock = clock
         self._since = clock()
@@ -63,6 +65,7 @@ class CrashReports(logging.Handler):
             release=f"shipper@{__version__}",
             environment="production",
             server_name="",
+            transport=StraightTransport,
             debug=False,
             spotlight=False,
             keep_alive=False,

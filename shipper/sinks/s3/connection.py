@@ -16,6 +16,7 @@ from botocore.handlers import add_expect_header
 from shipper import __version__
 from shipper.sinks.s3.descriptions import TerseFiles
 from shipper.sinks.s3.options import S3Options
+from shipper.sinks.s3.session import StraightHttp
 
 # Nothing sensible takes longer than this between two bytes of an answer; the whole upload has its own, longer
 # limit.
@@ -85,6 +86,7 @@ def client_config(options: S3Options) -> AioConfig:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": style},
+        http_session_cls=StraightHttp,
         warm_up_loader_caches=True,  # reads the service's JSON models in a thread, and not 90 ms long in the loop
         user_agent_extra=f"shipper/{__version__}",
     )

@@ -14,6 +14,7 @@ from botocore import exceptions as boto
 
 from shipper.sinks.port import Parked, Refusal, Retry
 from shipper.sinks.s3.answers import Answer, Target, outcome_of
+from shipper.sinks.s3.session import Redirected
 
 # Longer wishes are cut: a store that says "tomorrow" is asked again within the hour.
 _LONGEST_WAIT: Final = 3600.0
@@ -111,6 +112,8 @@ def _transport(error: Exception, target: Target) -> Refusal:
                 f"{where} does not prove who it is ({why}): set `ca_file` to the authority that signed"
                 " its certificate, or correct `endpoint_url`"
             )
+        if isinstance(cause, Redirected):
+            return Parked(f"{where} answered with {cause}: correct `endpoint_url`")
     if isinstance(error, boto.ProxyConnectionError):
         return Retry(f"the HTTP proxy on the way to {where} cannot be reached")
     if isinstance(error, boto.ConnectTimeoutError):
