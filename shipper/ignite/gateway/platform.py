@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shipper.ignite.auth import TokenSource
+from shipper.ignite.build_log import RawAnswer
 from shipper.ignite.gateway import protojson
-from shipper.ignite.gateway.answer import Answer
+from shipper.ignite.gateway.answer import Answer, Messages
+from shipper.ignite.gateway.builds import HttpBuilds, raw_answer
 from shipper.ignite.gateway.protojson import LogLines, NotProtoJson
 from shipper.ignite.gateway.routes import HEALTH, ROUTES
+from shipper.ignite.gateway.served import Served
+from shipper.ignite.gateway.stream import Stream
 from shipper.ignite.lanes import Lanes
+from shipper.ignite.paging import all_pages
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
 from shipper.ignite.transport import Request, Transport
-from shipper.ignite.wire import PATIENCE_S, Wire
+from shipper.ignite.wire import PATIENCE_S, Read, Sent, Wire
 from shipper.model import App, Replica
 
+A = TypeVar("A")
+T = TypeVar("T")
+
 CALL_TIMEOUT_S: Final = 10.0  # as with gRPC
-_MOST_PAGES: Final = 1_000
-_HEADERS: Final = (("accept", "application/json, application/x-ndjson, text/event-stream"),)
+HEADERS: Final = (
+    ("accept", "application/json, application/x-ndjson, text/event-stream"),
+    ("accept-encoding", "identity"),  # a compressor in between would hold lines back until it has enough
+)
 
 
 @dataclass(slots=True)
@@ -39,17 +49,22 @@ class HttpPlatform:
     call_timeout_s: float = CALL_TIMEOUT_S
     patience_s: float = PATIENCE_S
     lanes: Lanes = field(init=False)
+    served: Served = field(default_factory=Served)
+    builds: HttpBuilds = field(init=False)
     _calls: Wire[Answer] = field(init=False)
     _streams: Wire[Answer] = field(init=False)
+    _raw: Wire[RawAnswer] = field(init=False)
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.connect)
-        self._streams = self._wire(self.lanes, self.patience_s)
-        self._calls = self._wire(Lanes(self.connect))
+        self._streams = self._wire(Answer.read, self.lanes, self.patience_s)
+        self._raw = self._wire(raw_answer, self.lanes, self.patience_s)
+        self._calls = self._wire(Answer.read, Lanes(self.connect))
+        self.builds = HttpBuilds(self)
 
-    def _wire(self, lanes: Lanes, patience_s: float | None = None) -> Wire[Answer]:
-        question = Request("GET", HEALTH, _HEADERS)
-        return Wire(self.base_url, self.tokens, lanes, self.headers, Answer.read, question, patience_s)
+    def _wire(self, read: Read[A], lanes: Lanes, patience_s: float | None = None) -> Wire[A]:
+        question = Request("GET", HEALTH, HEADERS)
+        return Wire(self.base_url, self.tokens, lanes, self.headers, read, question, patience_s)
 
     async def aclose(self) -> None:
         """Close all connections. Calls and streams that are still open fail or are cut by their callers."""
@@ -64,101 +79,91 @@ class HttpPlatform:
     # ---- the port ----
 
     async def list_apps(self) -> list[str]:
-        names: list[str] = []
-        cursors = [""]
-        while len(cursors) <= _MOST_PAGES:
-            page = await self._unary("ListApps", organization_name=self.organization, cursor=cursors[-1])
-            with _Understood("ListApps"):
-                names.extend(protojson.text(row, "name") for row in protojson.rows(page, "apps"))
-                cursors.append(protojson.text(page, "next_cursor"))
-            if not cursors[-1]:
-                return names
-            if cursors[-1] in cursors[:-1]:
-                break
-        raise CallFailed(Status(Code.INTERNAL, f"ListApps does not end: {len(cursors)} pages were read"))
+        async def page(cursor: str) -> tuple[list[str], str]:
+            answer = await self.unary("ListApps", organization_name=self.organization, cursor=cursor)
+            with understood("ListApps"):
+                names = [protojson.text(row, "name") for row in protojson.rows(answer, "apps")]
+                return names, protojson.text(answer, "next_cursor")
+
+        return await all_pages("ListApps", page)
 
     async def list_replicas(self, app: App) -> list[Replica]:
-        page = await self._unary("ListAppReplicas", app)
-        with _Understood("ListAppReplicas"):
+        page = await self.unary("ListAppReplicas", app)
+        with understood("ListAppReplicas"):
             return [protojson.replica(app)(row) for row in protojson.rows(page, "replicas")]
 
     async def get_logs(self, app: App, replica_id: str, limit: int = 0) -> LogPage:
-        page = await self._unary("GetAppLogs", app, replica_id=replica_id, limit=limit)
-        with _Understood("GetAppLogs"):
+        page = await self.unary("GetAppLogs", app, replica_id=replica_id, limit=limit)
+        with understood("GetAppLogs"):
             chunk = LogLines(replica_id).chunk(protojson.rows(page, "lines"))
             return LogPage(chunk, protojson.flag(page, "truncated"))
 
     async def get_events(self, app: App) -> EventPage:
-        page = await self._unary("GetAppEvents", app)
-        with _Understood("GetAppEvents"):
+        page = await self.unary("GetAppEvents", app)
+        with understood("GetAppEvents"):
             events, bad = protojson.each(protojson.event, protojson.rows(page, "events"))
             return EventPage(tuple(events), protojson.flag(page, "truncated"), bad)
 
-    @asynccontextmanager
-    async def stream_logs(self, app: App, replica_id: str) -> AsyncIterator[AsyncIterator[LogChunk]]:
-        request = self._request("StreamAppLogs", app, replica_id=replica_id, from_start=True)
-        async with await self._streams.stream(request) as answer:
-            yield _LogChunks(answer, LogLines(replica_id))
+    def stream_logs(
+        self, app: App, replica_id: str, *, from_start: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[LogChunk]]:
+        lines = LogLines(replica_id)
+        return self.stream(
+            "StreamAppLogs",
+            lambda messages: lines.chunk(messages.items, messages.bad),
+            app,
+            replica_id=replica_id,
+            from_start=from_start,
+        )
 
-    @asynccontextmanager
-    async def stream_events(self, app: App) -> AsyncIterator[AsyncIterator[EventPage]]:
-        async with await self._streams.stream(self._request("StreamAppEvents", app)) as answer:
-            yield _EventPages(answer)
+    def stream_events(self, app: App) -> AbstractAsyncContextManager[AsyncIterator[EventPage]]:
+        return self.stream("StreamAppEvents", _event_page, app)
 
     # ---- calls ----
 
-    def _request(self, call: str, app: App | None = None, **fields: object) -> Request:
+    def request(self, call: str, app: App | None = None, **fields: object) -> Request:
+        """The request of a call."""
         if app is not None:
             fields |= {"organization_name": app.organization, "app_name": app.name}
-        return Request("GET", ROUTES[call].url(fields), _HEADERS)
+        return Request("GET", ROUTES[call].url(fields), HEADERS)
 
-    async def _unary(self, call: str, app: App | None = None, **fields: object) -> Mapping[str, Any]:
-        request = self._request(call, app, **fields)
-        async with self._calls.open(request, deadline_s=self.call_timeout_s) as answer:
-            return await answer.whole()
+    async def unary(self, call: str, app: App | None = None, **fields: object) -> Mapping[str, Any]:
+        """The one message that a call answers."""
+        request = self.request(call, app, **fields)
+        try:
+            async with self._calls.open(request, deadline_s=self.call_timeout_s) as answer:
+                message = await answer.whole()
+        except CallFailed as failure:
+            raise self.served.explain(call, failure) from failure
+        self.served.note(call)
+        return message
+
+    def stream(
+        self, call: str, decode: Callable[[Messages], T], app: App | None = None, **fields: object
+    ) -> Stream[T]:
+        """A stream that is opened when it is entered."""
+        request = self.request(call, app, **fields)
+        return Stream(call, request, self.send, decode, self.served)
+
+    async def send(self, request: Request) -> Sent[Answer]:
+        """A stream that is not opened yet."""
+        return await self._streams.stream(request)
+
+    async def send_for_raw(self, request: Request) -> Sent[RawAnswer]:
+        """A call, not yet made, whose answer may be of any size, and may be read slowly."""
+        return await self._raw.stream(request)
 
 
-class _Understood:
+@contextmanager
+def understood(call: str) -> Iterator[None]:
     """Inside, a message that is not what its call answers is a call that failed."""
-
-    def __init__(self, call: str) -> None:
-        self.call = call
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NotProtoJson):
-            raise CallFailed(
-                Status(Code.INTERNAL, f"{self.call} answered a message that cannot be decoded: {error}")
-            ) from error
+    try:
+        yield
+    except NotProtoJson as error:
+        message = f"{call} answered a message that cannot be decoded: {error}"
+        raise CallFailed(Status(Code.INTERNAL, message)) from error
 
 
-@dataclass(slots=True)
-class _LogChunks:
-    """The log lines of an answer, read by read."""
-
-    answer: Answer
-    lines: LogLines
-
-    def __aiter__(self) -> _LogChunks:
-        return self
-
-    async def __anext__(self) -> LogChunk:
-        messages = await anext(self.answer)
-        return self.lines.chunk(messages.items, messages.bad)
-
-
-@dataclass(slots=True)
-class _EventPages:
-    """The events of an answer, read by read."""
-
-    answer: Answer
-
-    def __aiter__(self) -> _EventPages:
-        return self
-
-    async def __anext__(self) -> EventPage:
-        messages = await anext(self.answer)
-        events, bad = protojson.each(protojson.event, messages.items)
-        return EventPage(tuple(events), undecodable=messages.bad + bad)
+def _event_page(messages: Messages) -> EventPage:
+    events, bad = protojson.each(protojson.event, messages.items)
+    return EventPage(tuple(events), undecodable=messages.bad + bad)
