@@ -42,6 +42,11 @@ class Agreement:
         """Whether the numbers in force are only guessed."""
         return self._contract is not None and self._contract.source is Source.BUNDLED
 
+    @property
+    def known(self) -> Contract | None:
+        """The contract in force, where there is one yet."""
+        return self._contract
+
     async def contract(self) -> Contract:
         """The contract. Raises CallFailed where the server cannot be asked now (all who wait for one attempt share
         its failure), ContractMismatch where its descriptors cannot be used.

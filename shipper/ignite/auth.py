@@ -80,11 +80,17 @@ class TokenFile:
     async def token(self) -> str | None:
         problem = self._read_again()
         if problem and not self._value:
+            self._problem = problem
             raise CallFailed(Status(Code.UNAUTHENTICATED, problem))
         if problem and problem != self._problem:
             log.warning("%s; the last token stays in use", problem)
         self._problem = problem
         return self._value
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the file when a token was last asked for; empty if nothing was."""
+        return self._problem
 
     def refuse(self, token: str) -> None:
         """Look into the file again, even if it seems unchanged."""
@@ -139,6 +145,7 @@ class ClientCredentials:
     _renew: float = 0.0  # from when on the next one is fetched
     _refused: Grant | None = None
     _refused_young: int = 0
+    _problem: str = ""
     _refresh: asyncio.Task[Grant] | None = field(default=None)
 
     async def token(self) -> str | None:
@@ -153,6 +160,16 @@ class ClientCredentials:
         if refresh.cancelled():
             raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
         return refresh.result().token
+
+    @property
+    def expires_in_s(self) -> float | None:
+        """How long the present token is good, 0 if it is not any more; None before the first."""
+        return None if self._grant is None else max(0.0, self._expires - self.clock())
+
+    @property
+    def problem(self) -> str:
+        """Why the last refresh failed; empty if it did not."""
+        return self._problem
 
     def refuse(self, token: str) -> None:
         """The token's life ends. Where fresh ones are refused one after the other, something else is wrong than their
@@ -198,6 +215,7 @@ class ClientCredentials:
         if refresh.cancelled():
             return
         error = refresh.exception()
+        self._problem = "" if error is None else str(error)
         if self.meter is not None:
             self.meter.count("token_refreshes_total", 1, "ok" if error is None else "failed")
         left = self._expires - self.clock()

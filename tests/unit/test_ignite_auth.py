@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from pathlib import Path
 
 import pytest
 
-from shipper.ignite.auth import SKEW_S, ClientCredentials, FixedToken, Grant, NoToken
+from shipper.ignite.auth import SKEW_S, ClientCredentials, FixedToken, Grant, NoToken, TokenFile
 from shipper.ignite.status import CallFailed, Code, Status
 from tests.fakes.meter import FakeMeter
 from tests.virtual_time import elapsed, settle, virtual_time
@@ -199,3 +200,37 @@ def test_no_token_is_in_any_repr() -> None:
         ClientCredentials(Endpoint(), _grant=Grant("s3cret", 1)),
     ):
         assert "s3cret" not in repr(source)
+
+
+# ---- what people see ----
+
+
+@virtual_time
+async def test_a_source_says_how_long_its_token_is_good_and_why_there_is_no_new_one() -> None:
+    endpoint = Endpoint()
+    tokens = credentials(endpoint)
+    assert (tokens.expires_in_s, tokens.problem) == (None, "")
+    await tokens.token()
+    assert tokens.expires_in_s == pytest.approx(LIFETIME_S - 1)
+    endpoint.down = True
+    await asyncio.sleep(LIFETIME_S + 10)
+    with pytest.raises(CallFailed):
+        await tokens.token()
+    assert tokens.expires_in_s == 0
+    assert "the token endpoint is down" in tokens.problem
+    endpoint.down = False
+    await tokens.token()
+    assert tokens.problem == ""
+
+
+async def test_a_file_without_a_token_is_refused_each_time_and_says_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("two words")
+    tokens = TokenFile(file)
+    for _ in range(3):
+        with pytest.raises(CallFailed, match="something else than one token"):
+            await tokens.token()
+    assert "something else than one token" in tokens.problem
+    file.write_text("token-1")
+    assert await tokens.token() == "token-1"
+    assert tokens.problem == ""
