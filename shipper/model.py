@@ -83,6 +83,8 @@ class GapReason(StrEnum):
     REPLICA_GONE = "replica_gone"  # the replica went before its history was read (to its end)
     REPLICA_UNSEEN = "replica_unseen"  # an event named a replica that no poll ever listed
     TRUNCATED = "truncated"  # the platform's answer was cut and does not reach back to what had been taken
+    BUILD_GONE = "build_gone"  # the platform has no log (any more) of a build that it names
+    BUILD_CHANGED = "build_changed"  # a build's log was replayed, and did not begin with what had been taken
     UNDECODABLE = "undecodable"  # a message that is not what its descriptor says
     BUFFER_FULL = "buffer_full"  # when_full: drop_oldest
     BUFFER_CORRUPT = "buffer_corrupt"  # the buffer file was damaged

@@ -36,6 +36,17 @@ class LogIdentity:
     node_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BuildIdentity:
+    """Which build's lines they are. Empty values are left out of the records; `source` is `build` or `compile`."""
+
+    organization: str
+    app: str
+    build_id: str = ""
+    deploy_id: str = ""
+    source: str = ""
+
+
 # ---- compression ----
 
 
@@ -141,26 +152,18 @@ def encode_logs(
 def encode_log_run(
     identity: LogIdentity, times: Sequence[int], streams: Sequence[str | None], lines: Sequence[str | bytes]
 ) -> bytes:
-    """Records of one replica as NDJSON, end to end.
-
-    The three sequences belong together by index. This is the hot path: one call of the serialiser for all
-    lines and one for all times; what they have in common is rendered once for each stream; and all pieces are
-    joined at once, as an object for each record would cost more than its text.
-    """
+    """Records of one replica as NDJSON, end to end. The three sequences belong together by index."""
     if not len(times) == len(streams) == len(lines):
         raise ValueError(f"{len(times)} times and {len(streams)} streams for {len(lines)} lines")
-    if not lines:
-        return b""
-    quoted, exact = _quote(lines)
-    for index, raw in exact.items():
-        quoted[index] += b',"line_base64":"' + b64encode(raw) + b'"'
-    middles = {stream: _middle(identity, stream) for stream in set(streams)}
-    pieces = [b'}\n{"timestamp_ms":'] * (4 * len(lines) + 1)  # before, between and after the records
-    pieces[0], pieces[-1] = b'{"timestamp_ms":', b"}\n"
-    pieces[1::4] = orjson.dumps(times)[1:-1].split(b",")
-    pieces[2::4] = map(middles.__getitem__, streams)
-    pieces[3::4] = quoted
-    return b"".join(pieces)
+    middles = {stream: _log_middle(identity, stream) for stream in set(streams)}
+    return _run(times, list(map(middles.__getitem__, streams)), lines)
+
+
+def encode_build_run(identity: BuildIdentity, times: Sequence[int], lines: Sequence[str | bytes]) -> bytes:
+    """Records of one build as NDJSON, end to end. The two sequences belong together by index."""
+    if len(times) != len(lines):
+        raise ValueError(f"{len(times)} times for {len(lines)} lines")
+    return _run(times, [_build_middle(identity)] * len(lines), lines)
 
 
 def encode_event(
@@ -265,14 +268,50 @@ def _quote_text(lines: Sequence[str | bytes]) -> list[bytes]:
     return orjson.dumps(lines, option=orjson.OPT_INDENT_2)[4:-2].split(b",\n  ")
 
 
-def _middle(identity: LogIdentity, stream: str | None) -> bytes:
-    """What stands between a record's time and its line."""
-    fields = {
-        "organization": identity.organization,
-        "app": identity.app,
-        **_sent({"replica_id": identity.replica_id, "cluster_id": identity.cluster_id}),
-        **_sent({"node_name": identity.node_name, "stream": stream}),
-    }
+def _run(times: Sequence[int], middles: Sequence[bytes], lines: Sequence[str | bytes]) -> bytes:
+    """Records with a line each, end to end.
+
+    This is the hot path: one call of the serialiser for all lines and one for all times; what they have in common is
+    rendered once; and all pieces are joined at once, as an object for each record would cost more than its text.
+    """
+    if not lines:
+        return b""
+    quoted, exact = _quote(lines)
+    for index, raw in exact.items():
+        quoted[index] += b',"line_base64":"' + b64encode(raw) + b'"'
+    pieces = [b'}\n{"timestamp_ms":'] * (4 * len(lines) + 1)  # before, between and after the records
+    pieces[0], pieces[-1] = b'{"timestamp_ms":', b"}\n"
+    pieces[1::4] = orjson.dumps(times)[1:-1].split(b",")
+    pieces[2::4] = middles
+    pieces[3::4] = quoted
+    return b"".join(pieces)
+
+
+def _log_middle(identity: LogIdentity, stream: str | None) -> bytes:
+    """What stands between the time and the line of a log record."""
+    return _middle(
+        {
+            "organization": identity.organization,
+            "app": identity.app,
+            **_sent({"replica_id": identity.replica_id, "cluster_id": identity.cluster_id}),
+            **_sent({"node_name": identity.node_name, "stream": stream}),
+        }
+    )
+
+
+def _build_middle(identity: BuildIdentity) -> bytes:
+    """What stands between the time and the line of a build's record."""
+    return _middle(
+        {
+            "organization": identity.organization,
+            "app": identity.app,
+            **_sent({"build_id": identity.build_id, "deploy_id": identity.deploy_id}),
+            **_sent({"source": identity.source}),
+        }
+    )
+
+
+def _middle(fields: Mapping[str, str | int]) -> bytes:
     return b"," + _line(fields)[1:-2] + b',"line":'
 
 

@@ -16,7 +16,13 @@ from itertools import groupby
 from typing import Final, Protocol, TypeVar
 
 from shipper.archive import layout
-from shipper.archive.codec import LogIdentity, encode_gap, encode_log_run
+from shipper.archive.codec import (
+    BuildIdentity,
+    LogIdentity,
+    encode_build_run,
+    encode_gap,
+    encode_log_run,
+)
 from shipper.backoff import Backoff
 from shipper.buffer import FrameDraft, make_frames
 from shipper.errors import BufferFull, BufferUnavailable
@@ -138,6 +144,19 @@ class Intake:
         first, last = min(times), max(times)
         partition = Partition(Kind.LOGS, identity.organization, identity.app, layout.hour_of(first))
         self._add(partition, encode_log_run(identity, times, streams, lines), len(times), first, last)
+
+    def take_build(
+        self, identity: BuildIdentity, times: Sequence[int], lines: Sequence[bytes], cursor: Writable
+    ) -> None:
+        """Lines of one build, with the cursor that counts them as taken."""
+        for hour, taken in groupby(range(len(times)), key=lambda index: layout.hour_of(times[index])):
+            keep = list(taken)
+            own = select(times, keep)
+            run = encode_build_run(identity, own, select(lines, keep))
+            partition = Partition(Kind.BUILDS, identity.organization, identity.app, hour)
+            self._add(partition, run, len(own), min(own), max(own))
+        self.meter.count("records_received_total", len(times), Kind.BUILDS.value)
+        self.touch(cursor)
 
     def take_event(self, app: App, timestamp_ms: int, record: bytes, cursor: Writable) -> None:
         """One encoded event, with the ledger that counts it as taken."""

@@ -38,6 +38,14 @@ WHAT_TO_DO: Final[dict[str, str]] = {
         "The platform's answer was cut before it reached what had been taken. The app prints more than GetAppLogs "
         "gives at once; only streams that stay open help."
     ),
+    GapReason.BUILD_GONE: (
+        "The platform had no log of a build any more, or could not give it before the days for which it keeps one were "
+        "over. Look why shipper did not run, or was refused, while it had."
+    ),
+    GapReason.BUILD_CHANGED: (
+        "The log of a build, read again from its beginning, was not what had been taken. What was new by the number of "
+        "its lines was taken; compare with the platform's own log."
+    ),
     GapReason.UNDECODABLE: (
         "The platform sent messages that are not what its own description says. Update shipper; if it is up to date, "
         "report it with the daemon's log."
