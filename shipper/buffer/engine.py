@@ -21,6 +21,7 @@ from shipper.buffer.ledger import Ledger
 from shipper.buffer.loading import Setup, load
 from shipper.buffer.lock import Lock
 from shipper.buffer.notes import Notes
+from shipper.buffer.private import keep_private, make_folder
 from shipper.buffer.quota import DISK_MARGIN, PAGE_SIZE, Quota
 from shipper.buffer.reconfiguring import reconfigure, remove
 from shipper.buffer.salvage import Saved, nothing_saved, salvage
@@ -53,7 +54,8 @@ class Engine:
     def open(self) -> str:
         """Take the lock and open the file, or make it; returns the buffer's id."""
         try:
-            self._files.directory.mkdir(parents=True, exist_ok=True)
+            make_folder(self._files.directory)
+            keep_private(self._files.all)
             self._lock = Lock.acquire(self._files.directory)
         except OSError as error:
             raise cannot(self._files.directory, error) from error

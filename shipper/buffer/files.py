@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shipper.buffer.lock import LOCK_NAME
+
 NAME: Final = "buffer.sqlite3"
 _CORRUPT: Final = f"{NAME}.corrupt-"
 
@@ -40,6 +42,12 @@ class Files:
     def salvaged(self) -> Path:
         """A complete successor that has not yet taken the buffer's name."""
         return self.directory / f"{NAME}.salvaged"
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every path that is opened."""
+        databases = (self.main, self.building, self.salvaged)
+        return self.directory / LOCK_NAME, *(path for one in databases for path in with_log(one))
 
     def clear_building(self) -> None:
         """Remove what a crash left of a file in the making."""

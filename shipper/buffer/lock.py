@@ -27,7 +27,7 @@ class Lock:
     def acquire(cls, directory: Path) -> Lock:
         """Raises BufferLocked, naming the holder, or OSError if the file cannot be made."""
         path = directory / LOCK_NAME
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -52,9 +52,11 @@ async def test_a_report_of_the_daemons_own_fault_is_not_carried_elsewhere(status
         with reported(Secret(dsn), Redaction()):
             logging.getLogger("shipper.tests").error("it broke", exc_info=KeyError("one"))
 
-    async with listening(Listener()) as elsewhere:
-        async with listening(Listener(status=status, headers={"Location": elsewhere.url})) as listener:
-            await asyncio.to_thread(crash, f"http://{SECRET}@127.0.0.1:{listener.port}/1")
+    async with (
+        listening(Listener()) as elsewhere,
+        listening(Listener(status=status, headers={"Location": elsewhere.url})) as listener,
+    ):
+        await asyncio.to_thread(crash, f"http://{SECRET}@127.0.0.1:{listener.port}/1")
     assert len(listener.heard) == 1
     assert elsewhere.heard == []
 

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -123,10 +124,12 @@ def sync_folder(folder: Path) -> None:
 
 def _found(target: Path, body: Sequence[bytes]) -> Written:
     try:
-        size = target.stat().st_size
+        status = target.lstat()
     except FileNotFoundError:
         return Written.NEW
-    if size != sum(map(len, body)):
+    if not stat.S_ISREG(status.st_mode):  # a link: what lies behind it is not ours, however well it looks
+        return Written.REPLACED
+    if status.st_size != sum(map(len, body)):
         return Written.REPLACED
     with target.open("rb") as file:
         same = all(file.read(len(piece)) == piece for piece in body)
