@@ -17,7 +17,7 @@ from shipper.archive import codec
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
 from shipper.collect.ledger import EventLedger
-from shipper.collect.states import State
+from shipper.collect.states import State, still_cut
 from shipper.ignite.port import Event, EventPage
 from shipper.ignite.status import OK, Action, CallFailed, Code, Status
 from shipper.model import App, GapReason, Kind
@@ -52,6 +52,7 @@ class EventSubscription:
     last_data: float = 0.0
     attempts: int = 0
     since: float = 0.0
+    cut_at: float | None = None
     ended: Status | None = None
     _taken: int = 0
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -255,3 +256,4 @@ class EventSubscription:
         if state is not self.state:
             self.context.states.move(Kind.EVENTS, self.state, state)
             self.state, self.since = state, asyncio.get_running_loop().time()
+            self.cut_at = still_cut(state, self.cut_at, self.since)

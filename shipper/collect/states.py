@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from shipper.ignite.status import Status
 from shipper.meter import Meter
@@ -23,16 +23,20 @@ class State(StrEnum):
     LEAVING = "leaving"  # the replica is gone; what the stream still brings is read
 
 
+OPEN: Final = frozenset({State.RESUMING, State.LIVE, State.LEAVING})
+
+
 class Followed(Protocol):
     """A subscription as people see it.
 
-    `since` is when its state began and `last_data` when something last came, both of the loop's clock; `attempts`
-    counts its streams, `ended` says how the last one of them ended.
+    `since` is when its state began, `cut_at` since when no stream is open (None while one is), `last_data` when
+    something last came, all of the loop's clock. `attempts` counts its streams, `ended` says how the last one ended.
     """
 
     kind: ClassVar[Kind]
     state: State | None
     since: float
+    cut_at: float | None
     last_data: float
     attempts: int
     ended: Status | None
@@ -44,6 +48,13 @@ class Followed(Protocol):
     @property
     def taken(self) -> int | None:
         """How many records it has taken in all, where that is known."""
+
+
+def still_cut(state: State | None, cut_at: float | None, now: float) -> float | None:
+    """Since when no stream is open, at the beginning of `state`."""
+    if state in OPEN:
+        return None
+    return now if cut_at is None else cut_at
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from shipper.backoff import Backoff
 from shipper.collect.context import Context
 from shipper.collect.cursor import Cursor
 from shipper.collect.pages import readable
-from shipper.collect.states import State
+from shipper.collect.states import State, still_cut
 from shipper.collect.taker import Taker
 from shipper.ignite.port import LogChunk, LogPage
 from shipper.ignite.status import OK, Action, CallFailed, Code, Status
@@ -65,6 +65,7 @@ class LogSubscription:
     unreadable: bool = False
     attempts: int = 0
     since: float = 0.0
+    cut_at: float | None = None
     ended: Status | None = None
     _answered_at: float | None = None
     _left_at: float | None = None
@@ -336,3 +337,4 @@ class LogSubscription:
         if state is not self.state:
             self.context.states.move(Kind.LOGS, self.state, state)
             self.state, self.since = state, asyncio.get_running_loop().time()
+            self.cut_at = still_cut(state, self.cut_at, self.since)

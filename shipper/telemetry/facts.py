@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from shipper.model import Gap
-from shipper.telemetry.recent import Recent
+from shipper.telemetry.recent import Counts
 
 GLOB: Final = frozenset("*?[")
 USUAL_LIMIT: Final = 100
@@ -193,18 +193,6 @@ class ProcessFacts:
     cpu_seconds: float | None = None
     open_files: int | None = None
     loop_lag_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What was counted lately, by the labels of each counter: gaps by reason, drops by sink and reason, ends of streams
-    by kind and reason, received records by kind.
-    """
-
-    gaps: Recent = field(default_factory=Recent)
-    drops: Recent = field(default_factory=Recent)
-    reconnects: Recent = field(default_factory=Recent)
-    received: Recent = field(default_factory=Recent)
 
 
 @dataclass(frozen=True, slots=True)

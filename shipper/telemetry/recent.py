@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
@@ -83,3 +84,24 @@ class Recent:
     def _passed(self, now: int) -> Iterator[int]:
         first = max(self._minute + 1, now - _MINUTES + 1)
         return (minute % _MINUTES for minute in range(first, now + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the status shows of lately, by the labels of each counter: gaps by reason, drops by sink and reason, ends of
+    streams by kind and reason, received records by kind.
+    """
+
+    gaps: Recent = field(default_factory=Recent)
+    drops: Recent = field(default_factory=Recent)
+    reconnects: Recent = field(default_factory=Recent)
+    received: Recent = field(default_factory=Recent)
+
+    def heard(self) -> Mapping[str, Recent]:
+        """Who is to be told of the counts of which series."""
+        return {
+            "gaps_total": self.gaps,
+            "records_dropped_total": self.drops,
+            "reconnects_total": self.reconnects,
+            "records_received_total": self.received,
+        }

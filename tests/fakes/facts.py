@@ -12,7 +12,6 @@ from shipper.telemetry.facts import (
     BufferFacts,
     CollectFacts,
     ConfigFacts,
-    Counts,
     Facts,
     Feature,
     PlatformFacts,
@@ -22,6 +21,7 @@ from shipper.telemetry.facts import (
     SinkFacts,
     Stream,
 )
+from shipper.telemetry.recent import Counts
 
 NOW_MS = 1_790_000_000_000
 ORG = "acme-corp"

@@ -13,9 +13,10 @@ import pytest
 
 import shipper
 from shipper.model import GapReason
-from shipper.telemetry.facts import ConfigFacts, Counts, Facts, Feature, PlatformFacts, Query, ReloadFacts
+from shipper.telemetry.facts import ConfigFacts, Facts, Feature, PlatformFacts, Query, ReloadFacts
 from shipper.telemetry.page.document import document, policy, starting
 from shipper.telemetry.page.markup import Markup, tag
+from shipper.telemetry.recent import Counts
 from shipper.telemetry.status import status
 from shipper.telemetry.words import bytes_of, instant, lasting, many
 from tests.fakes.facts import NOW_MS, collect, facts, gap, replica, sink, stream

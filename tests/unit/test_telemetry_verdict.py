@@ -8,9 +8,9 @@ import pytest
 
 from shipper.model import GapReason
 from shipper.telemetry.advice import LOSSES, WHAT_TO_DO
-from shipper.telemetry.facts import AppFacts, BufferFacts, ConfigFacts, Counts, Feature, ReloadFacts
+from shipper.telemetry.facts import AppFacts, BufferFacts, ConfigFacts, Feature, ReloadFacts
 from shipper.telemetry.metrics import LOSS_REASON
-from shipper.telemetry.recent import Recent
+from shipper.telemetry.recent import Counts, Recent
 from shipper.telemetry.verdict import Level, Verdict, verdict
 from tests.fakes.facts import NOW_MS, collect, facts, replica, sink, stream
 
