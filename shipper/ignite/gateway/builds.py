@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from shipper.ignite.build_log import Malformed, RawAnswer, StreamedLog, answered
 from shipper.ignite.gateway import protojson
-from shipper.ignite.gateway.answer import Answer
+from shipper.ignite.gateway.answer import Answer, Messages
 from shipper.ignite.gateway.envelope import unwrap
 from shipper.ignite.gateway.long_string import Base64, LongString
 from shipper.ignite.gateway.parsing import parsed
 from shipper.ignite.gateway.protojson import NotProtoJson
 from shipper.ignite.gateway.refusal import readable
+from shipper.ignite.gateway.served import Served
+from shipper.ignite.gateway.stream import Stream
 from shipper.ignite.paging import all_pages
 from shipper.ignite.port import Build, BuildLog, Draft, Output
 from shipper.ignite.status import CallFailed, Code, Status
 from shipper.ignite.transport import Request, Response
 from shipper.ignite.wire import Sent
 from shipper.model import App
+
+T = TypeVar("T")
 
 _STATUSES: Final = protojson.enum_names("BuildStatus", "BUILD_STATUS_")
 
@@ -29,6 +33,7 @@ class Calls(Protocol):
     """What this half needs of the other half of the client."""
 
     base_url: str
+    served: Served
 
     def request(self, call: str, app: App | None = None, **fields: object) -> Request:
         """The request of a call."""
@@ -36,8 +41,10 @@ class Calls(Protocol):
     async def unary(self, call: str, app: App | None = None, **fields: object) -> Mapping[str, Any]:
         """The one message that a call answers. Raises CallFailed."""
 
-    async def send(self, request: Request) -> Sent[Answer]:
-        """A stream that is not opened yet."""
+    def stream(
+        self, call: str, decode: Callable[[Messages], T], app: App | None = None, **fields: object
+    ) -> Stream[T]:
+        """A stream that is opened when it is entered."""
 
     async def send_for_raw(self, request: Request) -> Sent[RawAnswer]:
         """A call, not yet made, whose answer may be of any size, and may be read slowly."""
@@ -53,12 +60,12 @@ class HttpBuilds:
         try:
             answer = await self.calls.unary("GetDraftInfo", app)
         except CallFailed as failure:
-            if failure.status.code is Code.NOT_FOUND and failure.status.genuine:  # the draft; else the route
+            if failure.status.code is Code.NOT_FOUND:  # of the draft, or of the app
                 return Draft()
             raise
         inner = answer.get("draft")
         draft = inner if isinstance(inner, dict) else answer  # where that is a list or a text, there is none
-        with _Understood("GetDraftInfo"):
+        with _understood("GetDraftInfo"):
             return Draft(
                 protojson.text(draft, "deploy_id"),
                 protojson.text(draft, "image_ref"),
@@ -68,7 +75,7 @@ class HttpBuilds:
     async def list_builds(self) -> list[Build]:
         async def page(cursor: str) -> tuple[list[Build], str]:
             answer = await self.calls.unary("ListBuilds", cursor=cursor)
-            with _Understood("ListBuilds"):
+            with _understood("ListBuilds"):
                 rows = protojson.rows(answer, "builds")
                 return [_build(row) for row in rows], protojson.text(answer, "next_cursor")
 
@@ -76,25 +83,24 @@ class HttpBuilds:
 
     @asynccontextmanager
     async def get_build_log(self, app: App, build_id: str) -> AsyncIterator[BuildLog]:
-        sent = await self.calls.send_for_raw(self.calls.request("GetBuildLog", app, build_id=build_id))
-        async with answered(sent, self.calls.base_url) as answer:
-            yield StreamedLog(answer, LogInJson(answer))
+        calls = self.calls
+        sent = await calls.send_for_raw(calls.request("GetBuildLog", app, build_id=build_id))
+        try:
+            async with answered(sent, calls.base_url) as answer:
+                calls.served.note("GetBuildLog")
+                yield StreamedLog(answer, LogInJson(answer))
+        except CallFailed as failure:
+            raise calls.served.explain("GetBuildLog", failure) from failure
 
-    @asynccontextmanager
-    async def stream_compile_logs(
+    def stream_compile_logs(
         self, deploy_id: str, *, from_start: bool = True
-    ) -> AsyncIterator[AsyncIterator[Output]]:
-        request = self.calls.request("StreamCompileLogs", deploy_id=deploy_id, from_start=from_start)
-        async with await self.calls.send(request) as answer:
-            yield _Outputs(answer)
+    ) -> AbstractAsyncContextManager[AsyncIterator[Output]]:
+        return self.calls.stream("StreamCompileLogs", _output, deploy_id=deploy_id, from_start=from_start)
 
-    @asynccontextmanager
-    async def stream_build_logs(
+    def stream_build_logs(
         self, build_id: str, *, from_start: bool = True
-    ) -> AsyncIterator[AsyncIterator[Output]]:
-        request = self.calls.request("StreamBuildLogs", build_id=build_id, from_start=from_start)
-        async with await self.calls.send(request) as answer:
-            yield _Outputs(answer)
+    ) -> AbstractAsyncContextManager[AsyncIterator[Output]]:
+        return self.calls.stream("StreamBuildLogs", _output, build_id=build_id, from_start=from_start)
 
 
 async def raw_answer(
@@ -141,19 +147,9 @@ class LogInJson:
         self.found = said or self._any
 
 
-@dataclass(slots=True)
-class _Outputs:
-    """What a build prints, read by read."""
-
-    answer: Answer
-
-    def __aiter__(self) -> _Outputs:
-        return self
-
-    async def __anext__(self) -> Output:
-        messages = await anext(self.answer)
-        pieces, bad = protojson.each(_piece, messages.items)
-        return Output([time for time, _ in pieces], [data for _, data in pieces], messages.bad + bad)
+def _output(messages: Messages) -> Output:
+    pieces, bad = protojson.each(_piece, messages.items)
+    return Output([time for time, _ in pieces], [data for _, data in pieces], messages.bad + bad)
 
 
 def _piece(message: Mapping[str, Any]) -> tuple[int, bytes]:
@@ -171,17 +167,11 @@ def _build(row: Mapping[str, Any]) -> Build:
     )
 
 
-class _Understood:
+@contextmanager
+def _understood(call: str) -> Iterator[None]:
     """Inside, a message that is not what its call answers is a call that failed."""
-
-    def __init__(self, call: str) -> None:
-        self.call = call
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NotProtoJson):
-            raise CallFailed(
-                Status(Code.INTERNAL, f"{self.call} answered a message that cannot be decoded: {error}")
-            ) from error
+    try:
+        yield
+    except NotProtoJson as error:
+        message = f"{call} answered a message that cannot be decoded: {error}"
+        raise CallFailed(Status(Code.INTERNAL, message)) from error
