@@ -8,7 +8,7 @@ with "inferred" are not shown on a page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -21,7 +21,7 @@ class Route:
     """One call: its path with the fields that go into it, and the fields that go into the query by their JSON names."""
 
     path: str
-    query: Mapping[str, str] = MappingProxyType({})
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def url(self, fields: Mapping[str, object]) -> str:
         """Path and query. Fields with default values are left out; a name may hold anything."""
