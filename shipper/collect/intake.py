@@ -70,6 +70,7 @@ class _Pending:
     cursors: dict[str, Writable] = field(default_factory=dict)
     size: int = 0
     since: float = 0.0
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __bool__(self) -> bool:
         return bool(self.drafts or self.cursors)
@@ -94,6 +95,7 @@ class Intake:
     noticed: Callable[[Gap], None] | None = None
     tap: Callable[[Mapping[Partition, FrameDraft]], None] | None = None
     _pending: _Pending = field(default_factory=_Pending)
+    _storing: asyncio.Event | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _urgent: asyncio.Event = field(default_factory=asyncio.Event)
@@ -239,6 +241,12 @@ class Intake:
 
     # ---- committing ----
 
+    async def settled(self) -> None:
+        """Return when what was taken before this call is committed, however long that takes."""
+        waiting = self._pending.stored if self._pending else self._storing
+        if waiting is not None:
+            await waiting.wait()
+
     async def close(self) -> None:
         """No more will be taken; `run` commits what is pending and returns."""
         self._closing = True
@@ -254,6 +262,7 @@ class Intake:
             self._wake.clear()
             self._urgent.clear()
             if pending:
+                self._storing = stored = pending.stored
                 writes = [cursor.write() for cursor in pending.cursors.values()]
                 if self.tap is not None:
                     self.tap(pending.drafts)
@@ -261,6 +270,8 @@ class Intake:
                 pending.drafts.clear()
                 self._reopen()
                 await self._store(frames, writes)
+                self._storing = None
+                stored.set()
                 del pending, writes, frames  # not while an idle intake waits for the next record
             if self._closing:
                 if not self._pending:

@@ -10,6 +10,7 @@ from shipper.config.endpoint import join_host_port
 from shipper.config.platform import IgniteSettings
 from shipper.ignite.auth import ClientCredentials, FixedToken, NoToken, TokenFile, TokenSource
 from shipper.ignite.dial import Dial
+from shipper.ignite.exchangeable import ExchangeableTokens
 from shipper.ignite.grpc import GrpcPlatform
 from shipper.ignite.http2.client import PROTOCOL, Http2Transport
 from shipper.ignite.tls import client_context
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # loaded where the endpoint asks for it
 def connect(settings: IgniteSettings, meter: Meter | None = None) -> GrpcPlatform | HttpPlatform:
     """The platform, not yet asked for anything. Raises ConfigError where the TLS files cannot be used."""
     endpoint = settings.endpoint
-    tokens = token_source(settings.auth, meter)
+    tokens = ExchangeableTokens(token_source(settings.auth, meter))
     headers = {header: value.reveal() for header, value in settings.headers.items()}
     scheme = "https" if endpoint.tls else "http"
     base_url = f"{scheme}://{_authority(settings)}"

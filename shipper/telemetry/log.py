@@ -52,6 +52,10 @@ class LogHandler(logging.Handler):
         if self._repeats.admit(record, now):
             self._print(record, message_of(record))
 
+    def print_as(self, form: LogFormat) -> None:
+        """From the next line on."""
+        self._line = LINES[form]
+
     def sum_up(self, *, all_of_them: bool = False) -> None:
         """Print the sums of the minutes that are over, or of all that have begun."""
         self.acquire()
@@ -96,11 +100,20 @@ class Logging:
         """Print shipper's records from `level` on, other libraries' from WARNING: below that some print credentials."""
         root, own = logging.getLogger(), logging.getLogger("shipper")
         self._before = (root.level, own.level)
-        root.setLevel(max(self._level, logging.WARNING))
-        own.setLevel(self._level)
         root.addHandler(self._handler)
+        self._set_levels()
         logging.captureWarnings(True)
         return self
+
+    def _set_levels(self) -> None:
+        logging.getLogger().setLevel(max(self._level, logging.WARNING))
+        logging.getLogger("shipper").setLevel(self._level)
+
+    def change(self, form: LogFormat | str, level: str) -> None:
+        """Go on in another form or from another level on."""
+        self._handler.print_as(LogFormat(form))
+        self._level = _LEVELS[level]
+        self._set_levels()
 
     def count_suppressed(self, suppressed: Callable[[int], None]) -> None:
         """From now on tell `suppressed` how many lines each sum stands for."""

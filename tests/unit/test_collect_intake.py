@@ -114,6 +114,24 @@ async def test_much_at_once_is_committed_at_once() -> None:
 
 
 @virtual_time
+async def test_settled_waits_for_what_was_taken_before_and_for_nothing_else() -> None:
+    """For a commit under way too, for as long as the buffer refuses; what comes meanwhile does not prolong it."""
+    durable = FakeDurable(wall_ms, commit_s=1.0)
+    async with taking(durable) as (reader, _):
+        await reader.intake.settled()
+        await reader.take("a")
+        await asyncio.sleep(0.5)  # being committed
+        durable.troubles = [BufferUnavailable("no")] * 2
+        await reader.take("b")
+        settling = asyncio.create_task(reader.intake.settled())
+        while not settling.done():
+            await reader.take("more")
+            await asyncio.sleep(0.1)
+        assert covered(durable) >= 2
+        assert covered(durable) < reader.cursor.lines
+
+
+@virtual_time
 async def test_readers_wait_while_too_much_is_pending_and_go_on_in_order() -> None:
     async with taking() as (reader, durable):
         durable.troubles = [BufferFull("no room")] * 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shipper.ignite.auth import SKEW_S, ClientCredentials, FixedToken, Grant, NoToken, TokenFile
+from shipper.ignite.exchangeable import ExchangeableTokens
 from shipper.ignite.status import CallFailed, Code, Status
 from tests.fakes.meter import FakeMeter
 from tests.virtual_time import elapsed, settle, virtual_time
@@ -234,3 +235,27 @@ async def test_a_file_without_a_token_is_refused_each_time_and_says_what_is_wron
     file.write_text("token-1")
     assert await tokens.token() == "token-1"
     assert tokens.problem == ""
+
+
+@virtual_time
+async def test_a_source_is_exchanged_while_callers_wait_for_it() -> None:
+    """They get a token of the new one, and what they hold of the old one is no reason to ask for another."""
+    down = Endpoint(takes_s=5.0)
+    down.down = True
+    tokens = ExchangeableTokens(credentials(down))
+    waiting = asyncio.create_task(tokens.token())
+    await asyncio.sleep(1)
+    await tokens.exchange(FixedToken("new")).aclose()
+    assert await waiting == "new"
+    assert elapsed() < 2
+    tokens.refuse("old")
+    assert await tokens.token() == "new"
+    await tokens.aclose()
+
+
+@virtual_time
+async def test_a_source_that_is_not_exchanged_fails_as_it_does() -> None:
+    endpoint = Endpoint()
+    endpoint.down = True
+    with pytest.raises(CallFailed, match="down"):
+        await ExchangeableTokens(credentials(endpoint)).token()

@@ -73,6 +73,20 @@ def test_a_text_line_has_time_level_area_message_and_fields() -> None:
     assert time.endswith("Z")
 
 
+def test_form_and_level_can_change_between_two_lines() -> None:
+    """Other libraries stay at warnings."""
+    with printed() as it:
+        assert it.logging is not None
+        log.debug("unsaid")
+        it.logging.change("json", "debug")
+        log.debug("said")
+        logging.getLogger("other").info("unsaid")
+        it.logging.change("text", "error")
+        log.warning("unsaid")
+    (line,) = it.lines
+    assert json.loads(line)["message"] == "said"
+
+
 def test_a_json_line_is_one_object_with_the_same() -> None:
     with printed("json") as it:
         log.error("refused: %s", "no", extra={"app": "acme/shop", "key": "k", "retry": True})
