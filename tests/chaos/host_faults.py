@@ -1,0 +1,202 @@
+"""Faults of the machine: kills, stops, full disks, clocks and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos.mounts import remount
+
+if TYPE_CHECKING:
+    from tests.chaos.site import Site
+
+BALLAST: Final = "ballast"
+
+
+async def kill_random(site: Site, rng: random.Random) -> None:
+    """Whatever it is doing, also while it starts."""
+    for _ in range(3):
+        await site.daemon.kill(down_s=rng.choice([0.0, 0.0, 0.5]))
+        await asyncio.sleep(rng.uniform(0.1, 2.5))
+
+
+async def kill_commit(site: Site, rng: random.Random) -> None:
+    """As soon as the write-ahead log is seen to change: in a commit, or in what seals and acknowledges."""
+    for _ in range(2):
+        await _until_written(site.buffer / "buffer.sqlite3-wal", rng.uniform(0.0, 0.002))
+        await site.daemon.kill()
+        await asyncio.sleep(rng.uniform(1.0, 2.0))
+
+
+async def _until_written(path: Path, after_s: float) -> None:
+    def stamp() -> tuple[int, int]:
+        try:
+            found = path.stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_size)
+
+    first, loop = stamp(), asyncio.get_running_loop()
+    until = loop.time() + 2.0
+    while stamp() == first and loop.time() < until:
+        await asyncio.sleep(0.0005)
+    await asyncio.sleep(after_s)
+
+
+async def kill_upload(site: Site, rng: random.Random) -> None:
+    """The object is not there, its batch is sealed."""
+    await _kill_at(site, "on_read")
+
+
+async def kill_stored(site: Site, rng: random.Random) -> None:
+    """The object is there, and nobody was told."""
+    await _kill_at(site, "on_stored")
+
+
+async def kill_acknowledge(site: Site, rng: random.Random) -> None:
+    """The daemon was told, and is about to write that down."""
+    await _kill_at(site, "on_answered")
+
+
+async def _kill_at(site: Site, step: str) -> None:
+    """Twice. An upload that never gets there within three seconds is told in the notes."""
+    assert site.proxy is not None
+    for _ in range(2):
+        reached = asyncio.Event()
+
+        async def there(reached: asyncio.Event = reached) -> None:
+            process = site.daemon.process
+            if process is not None and process.returncode is None:
+                site.daemon.expecting = True
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGKILL)
+            reached.set()
+
+        setattr(site.proxy, step, there)
+        try:
+            await asyncio.wait_for(reached.wait(), 3.0)
+        except TimeoutError:
+            setattr(site.proxy, step, None)
+            site.note(f"no upload came to {step}")
+        else:
+            await site.daemon.kill()
+
+
+async def sigterm(site: Site, rng: random.Random) -> None:
+    """Once or twice."""
+    for _ in range(rng.randint(1, 2)):
+        await site.daemon.restart(down_s=rng.choice([0.0, 0.5]))
+        await asyncio.sleep(rng.uniform(0.2, 1.5))
+
+
+async def sigstop(site: Site, rng: random.Random) -> None:
+    """It comes back to streams that are full or gone."""
+    if rng.random() < 0.5:
+        await site.daemon.stop_for(rng.uniform(2.0, 4.0))
+    else:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(site.daemon.stop_for(rng.uniform(2.0, 4.0)), name="stopped")
+            await asyncio.sleep(0.5)
+            site.wire.reset()
+
+
+async def second_daemon(site: Site, rng: random.Random) -> None:
+    """It must refuse, and not disturb the first."""
+    with (site.folder / "second.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "shipper", "run", "--config", str(site.folder / "shipper.yaml"),
+            stdout=log, stderr=log, env={**os.environ, **site.daemon.environment},
+        )  # fmt: skip
+    try:
+        status = await asyncio.wait_for(process.wait(), 15.0)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        status = -signal.SIGKILL
+    if status != 1:
+        site.note(f"VIOLATION: a second daemon on the buffer ended with {status}")
+
+
+async def disk_full_buffer(site: Site, rng: random.Random) -> None:
+    """Not a byte is left, then there is room again."""
+    await _fill(site, site.buffer, rng)
+
+
+async def disk_full_archive(site: Site, rng: random.Random) -> None:
+    """The same where the directory sink writes."""
+    await _fill(site, site.archive, rng)
+
+
+async def _fill(site: Site, folder: Path, rng: random.Random) -> None:
+    if not folder.is_mount():
+        site.note(f"{folder.name}: no tmpfs could be mounted; its disk was not filled")
+        return
+    ballast = folder / BALLAST
+    try:
+        with ballast.open("wb", buffering=0) as file:
+            with suppress(OSError):
+                while True:
+                    file.write(b"\0" * 65536)
+            with suppress(OSError):
+                while True:
+                    file.write(b"\0" * 512)
+        await asyncio.sleep(rng.uniform(1.0, 3.0))
+    finally:
+        ballast.unlink(missing_ok=True)
+
+
+async def archive_read_only(site: Site, rng: random.Random) -> None:
+    """The kernel refuses while a file is open for writing: tried until it does not."""
+    folder = site.archive
+    if not folder.is_mount():
+        site.note("archive: no tmpfs could be mounted; it was not made read-only")
+        return
+    for _ in range(200):
+        if remount(folder, "ro"):
+            break
+        await asyncio.sleep(0.005)
+    else:
+        site.note("archive: it was always busy; it was not made read-only")
+    try:
+        await asyncio.sleep(rng.uniform(0.5, 2.5))
+    finally:
+        remount(folder, "rw")
+
+
+async def clock_step(site: Site, rng: random.Random) -> None:
+    """Forwards and backwards, by seconds to hours, and back to what is right or not."""
+    if "LD_PRELOAD" not in site.daemon.environment:
+        site.note("libfaketime is not installed; the clock did not step")
+        return
+    for _ in range(rng.randint(1, 3)):
+        step = rng.choice([-7200, -90, -5, 5, 90, 7200])
+        _set_clock(site.clock, step)
+        await asyncio.sleep(rng.uniform(0.3, 0.8))
+        if rng.random() < 0.5:
+            site.wire.reset()
+    if rng.random() < 0.5:
+        _set_clock(site.clock, 0)
+
+
+def _set_clock(path: Path, step_s: int) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{step_s:+d}\n")
+    fresh.rename(path)
+
+
+async def memory_limit(site: Site, rng: random.Random) -> None:
+    """The limit is there from the start; now much is printed, and everything is replayed."""
+    if site.daemon.cgroup is None:
+        site.note("no cgroup could be made; memory was not limited")
+    burst, padding = site.printer.burst, site.printer.padding
+    site.printer.burst, site.printer.padding = 4 * burst, 900
+    await asyncio.sleep(1.0)
+    site.wire.reset()
+    await asyncio.sleep(1.0)
+    site.printer.burst, site.printer.padding = burst, padding

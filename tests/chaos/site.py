@@ -1,0 +1,52 @@
+"""Everything of one run that faults act on: the platform, the way to it, the sinks, the daemon, and the folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shipper.emulator import Emulator
+from tests.chaos.daemon import Daemon
+from tests.chaos.plan import Plan
+from tests.chaos.printing import Printer
+from tests.chaos.stores import SteppedProxy
+from tests.chaos.wire import Wire
+from tests.servers.datadog_intake import DatadogIntake
+from tests.servers.s3 import Store
+from tests.servers.sentry_stub import SentryStub
+
+
+@dataclass
+class Site:
+    """What is there depends on the plan: `store` and `proxy` with a sink of type s3, and so on."""
+
+    plan: Plan
+    folder: Path
+    ignite: Emulator
+    wire: Wire
+    printer: Printer
+    daemon: Daemon
+    store: Store | None = None
+    proxy: SteppedProxy | None = None
+    datadog: DatadogIntake | None = None
+    sentry: SentryStub | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def buffer(self) -> Path:
+        """The folder of the buffer."""
+        return self.folder / "buffer"
+
+    @property
+    def archive(self) -> Path:
+        """The folder of the directory sink."""
+        return self.folder / "archive"
+
+    @property
+    def clock(self) -> Path:
+        """The file that libfaketime reads."""
+        return self.folder / "clock"
+
+    def note(self, text: str) -> None:
+        """For whoever reads the run: what could not be done here, and what a fault met."""
+        self.notes.append(text)
