@@ -77,7 +77,8 @@ def examine(path: str | PathLike[str], environ: Mapping[str, str]) -> Examined:
     if document.data is not None:
         settings, errors = _validate(document)
         findings += errors
-        findings += _cross_check(file, document)
+        if isinstance(document.data, Mapping):  # a tag on the whole file leaves nothing that can be looked at
+            findings += _cross_check(file, document)
     problems = _problems(str(path), document, findings)
     usable = all(problem.severity is Severity.WARNING for problem in problems)
     files = frozenset(FilePath(name) for _, name in document.files if name)

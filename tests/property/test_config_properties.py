@@ -96,6 +96,12 @@ def test_no_damage_to_a_good_file_makes_inspect_raise(file, data):
     check_consistent(inspect(write(file, text), {}))
 
 
+def test_a_tag_on_the_whole_file_is_a_problem_like_any_other(file):
+    settings, problems = inspect(write(file, "!tag\nignite: {}\n"), {})
+    assert settings is None
+    assert "tag" in str(problems[0])
+
+
 def with_secrets(secret):
     """Two configurations with the same secret wherever a secret can stand."""
     s3 = {
