@@ -75,16 +75,24 @@ class Dial:
         return connected
 
 
+def made_socket(address: aiohappyeyeballs.AddrInfoType) -> socket.socket:
+    """A TCP socket for an address, not yet connected, whose peer's silence is noticed."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
 async def _tcp(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HEAD_START_S)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE.items():
-        if hasattr(socket, option):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return connected
+    return await aiohappyeyeballs.start_connection(
+        addresses, happy_eyeballs_delay=_HEAD_START_S, socket_factory=made_socket
+    )
 
 
 def _reason(error: OSError | UnicodeError) -> str:

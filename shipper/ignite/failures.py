@@ -1,4 +1,4 @@
-"""What goes wrong below gRPC, as statuses whose messages say what to do."""
+"""What goes wrong below an answer, as statuses whose messages say what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from shipper.ignite.http2.frames import ErrorCode
 from shipper.ignite.status import Code, Status, from_reset
-from shipper.ignite.transport import NotTaken, NotUnderstood, StreamReset, TransportError, tidy
+from shipper.ignite.transport import NoHttp, NotTaken, NotUnderstood, StreamReset, TransportError, tidy
 
 _ISSUER: Final = (
     "the server's certificate is not signed by a trusted authority: name that authority's PEM file in "
@@ -29,7 +29,7 @@ _CERTIFICATE: Final = {  # by X509_V_ERR_ (https://docs.openssl.org/3.0/man3/X50
     64: _NAME,  # IP_ADDRESS_MISMATCH
 }
 _TLS: Final = {  # by a word in OpenSSL's reason
-    "WRONG_VERSION_NUMBER": "what listens there does not speak TLS: write grpc:// for plaintext",
+    "WRONG_VERSION_NUMBER": "what listens there does not speak TLS: write grpc:// (or http://) for plaintext",
     "CERTIFICATE_REQUIRED": "the server wants a client certificate: set ignite.tls.cert_file and key_file",
     "NO_APPLICATION_PROTOCOL": "the server does not speak HTTP/2 over TLS",
 }
@@ -37,6 +37,8 @@ _NOT_UNDERSTOOD: Final = {
     "https": "it must speak HTTP/2, and if it wants a client certificate, set ignite.tls.cert_file and key_file",
     "http": "it must speak HTTP/2, and if it speaks TLS, write grpcs://",
 }
+
+_NO_HTTP: Final = "it must speak HTTP/1.1, and if it speaks TLS, write https://"
 
 
 def status_of(error: TransportError, base_url: str, *, known: bool) -> Status:
@@ -48,7 +50,7 @@ def status_of(error: TransportError, base_url: str, *, known: bool) -> Status:
         return Status(from_reset(error.code), f"{base_url} {reason}")
     advice = _advice(error.__cause__)
     if not advice and not known and isinstance(error, NotUnderstood):
-        advice = _NOT_UNDERSTOOD[base_url.partition(":")[0]]
+        advice = _NO_HTTP if isinstance(error, NoHttp) else _NOT_UNDERSTOOD[base_url.partition(":")[0]]
     return Status(Code.UNAVAILABLE, f"{base_url}: {advice and f'{advice}: '}{reason}", genuine=False)
 
 

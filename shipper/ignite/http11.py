@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
+from shipper.config.endpoint import join_host_port
+from shipper.ignite import proxy
+from shipper.ignite.dial import made_socket
 from shipper.ignite.transport import (
     NO_HEADERS,
     ConnectFailed,
     ConnectionLost,
-    NotUnderstood,
+    NoHttp,
     Request,
     TransportError,
 )
 
 PROTOCOL: Final = "http/1.1"  # its name in TLS (RFC 7301)
 CONNECT_TIMEOUT_S: Final = 10.0
-_READ_AHEAD: Final = (
-    256 * 1024
-)  # bytes that may wait for a reader, for each stream; twice that stops the sender
+# Bytes of each stream that may wait for a reader before its sender is held back, and what one read of the socket (256
+# KiB at most) adds; there may be thousands of streams that nobody reads for a while.
+_READ_AHEAD: Final = 32 * 1024
 _HEADERS_LIMIT: Final = 64 * 1024
 _AGENT: Final = "user-agent"
 
 
 @dataclass(slots=True)
 class Http11Transport:
-    """Requests to one server. `host` and `port` are where it is, `authority` what it is called there."""
+    """Requests to one server. `base_url` says where it is, `authority` what it is called there."""
 
     base_url: str
     authority: str
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     server_name: str | None = None
     limit: int | None = None  # connections are made as they are needed
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
     _session: aiohttp.ClientSession | None = None
     _closed: bool = False
 
@@ -45,31 +51,74 @@ class Http11Transport:
         if self._closed:
             raise ConnectionLost("the connections are closed")
         if self._session is None:
-            self._session = _session(self.tls)
-        url = URL(self.base_url + request.path, encoded=True)
+            self._session = self._connected()
         headers = {"host": self.authority, **dict(request.headers)}
         sending = self._session.request(
             request.method,
-            url,
+            URL(self.base_url + request.path, encoded=True),
             headers=headers,
             data=request.body or None,
             server_hostname=self.server_name if self.tls is not None else None,
             allow_redirects=False,  # the token is for this host alone
             skip_auto_headers=[_AGENT] if _AGENT in headers else (),
         )
-        return Http11Response(asyncio.ensure_future(sending))
+        return Http11Response(asyncio.create_task(_made(sending), name=f"request to {self.authority}"))
 
     async def aclose(self) -> None:
         self._closed = True
         if self._session is not None:
             await self._session.close()
 
+    def _connected(self) -> aiohttp.ClientSession:
+        """Makes connections. Raises ConnectFailed where the environment names a proxy that cannot be used."""
+        through, credentials = self._proxy()
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self.tls if self.tls is not None else False, limit=0, socket_factory=made_socket
+            ),
+            # How long an answer may take is for who asks; a stream is silent for hours.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self.connect_timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_AHEAD,
+            max_line_size=_HEADERS_LIMIT,
+            max_field_size=_HEADERS_LIMIT,
+            proxy=through,
+            proxy_auth=credentials,
+            trust_env=False,  # it knows other rules than `proxy`, and would send what ~/.netrc holds
+            auto_decompress=False,
+            raise_for_status=False,
+        )
+
+    def _proxy(self) -> tuple[URL | None, aiohttp.BasicAuth | None]:
+        parts = urlsplit(self.base_url)
+        if self.tls is None or parts.hostname is None:
+            return None, None
+        through = proxy.for_host(parts.hostname, parts.port or 443, os.environ)
+        if through is None:
+            return None, None
+        user, _, password = through.credentials.partition(":")
+        credentials = aiohttp.BasicAuth(user, password, "utf-8") if through.credentials else None
+        return URL(f"http://{join_host_port(through.host, through.port)}"), credentials
+
+
+async def _made(sending: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse | TransportError:
+    """The response, or why there is none: an error that nobody waits for any more must not be reported as one."""
+    try:
+        return await sending
+    except (
+        aiohttp.ClientError,
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # RuntimeError: closed meanwhile
+        return _mapped(error)
+
 
 @dataclass(slots=True)
 class Http11Response:
     """An answer as it comes in."""
 
-    _coming: asyncio.Future[aiohttp.ClientResponse]
+    _coming: asyncio.Task[aiohttp.ClientResponse | TransportError] | None
     trailers: Mapping[str, str] = field(
         default_factory=lambda: NO_HEADERS
     )  # HTTP/1.1 has them; nobody sends them
@@ -84,15 +133,15 @@ class Http11Response:
         return NO_HEADERS if self._came is None else self._came.headers
 
     async def begun(self) -> None:
-        if self._came is not None:
+        if self._coming is None:
             return
         await asyncio.wait({self._coming})
         if self._coming.cancelled():
             raise ConnectionLost("the request was given up")
-        error = self._coming.exception()
-        if error is not None:
-            raise _mapped(error) from (error.__cause__ or error)
-        self._came = self._coming.result()
+        came = self._coming.result()
+        if isinstance(came, TransportError):
+            raise came.again()
+        self._came, self._coming = came, None
 
     async def body(self) -> AsyncIterator[bytes]:
         assert self._came is not None, "begun comes first"
@@ -106,35 +155,31 @@ class Http11Response:
     def close(self) -> None:
         if self._came is not None:
             self._came.close()
-        elif not self._coming.cancel() and not self._coming.cancelled() and self._coming.exception() is None:
-            self._coming.result().close()
-
-
-def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls if tls is not None else False, limit=0),
-        # How long an answer may take is for who asks; a stream is silent for hours.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=_READ_AHEAD,
-        max_line_size=_HEADERS_LIMIT,
-        max_field_size=_HEADERS_LIMIT,
-        trust_env=tls is not None,  # HTTPS_PROXY; never for plaintext, as with gRPC
-        raise_for_status=False,
-    )
+        elif self._coming is not None and not self._coming.cancel() and not self._coming.cancelled():
+            came = self._coming.result()
+            if not isinstance(came, TransportError):
+                came.close()
 
 
 def _mapped(error: BaseException) -> TransportError:
+    mapped = _kind(error)
+    mapped.__cause__ = error.__cause__ or error
+    return mapped
+
+
+def _kind(error: BaseException) -> TransportError:
     reason = str(error) or type(error).__name__
     match error:
-        case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError():
+        case aiohttp.ClientConnectorCertificateError():
+            return ConnectFailed(str(error.certificate_error) or reason)
+        case aiohttp.ClientConnectorError():
             return ConnectFailed(str(error.os_error) or reason)
         case aiohttp.ClientHttpProxyError():
-            return ConnectFailed(f"the proxy answered {error.status} {error.message}")
+            return ConnectFailed(f"the proxy refused to connect: {error.status} {error.message}")
         case aiohttp.ServerTimeoutError():
             return ConnectFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s")
         case aiohttp.ClientResponseError():
-            return NotUnderstood(f"what came is not HTTP: {error.message}")
+            return NoHttp(f"what came is not HTTP: {error.message}")
         case aiohttp.InvalidURL():
             return ConnectFailed(f"the address cannot be used: {reason}")
     return ConnectionLost(reason)

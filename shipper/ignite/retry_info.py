@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 LONGEST_S: Final = 300.0  # no wish may stop a stream for longer: nobody would know it from a loss
@@ -27,7 +29,8 @@ def retry_after_s(header: Callable[[str], str | None]) -> float | None:
     wishes = (
         _number(header("grpc-retry-pushback-ms"), 1000.0),
         _retry_info(header("grpc-status-details-bin")),
-        _number(header("retry-after"), 1.0),  # its other form, a date, needs a clock that both agree on
+        _number(header("retry-after"), 1.0),
+        _until(header("retry-after"), header("date")),
     )
     return next((min(wish, LONGEST_S) for wish in wishes if wish is not None), None)
 
@@ -37,6 +40,20 @@ def _number(text: str | None, per_second: float) -> float | None:
     if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 15:
         return None
     return int(text) / per_second
+
+
+def _until(then: str | None, now: str | None) -> float | None:
+    """The other form of Retry-After is a date (RFC 9110 section 10.2.3). The server's own Date says how far off that is;
+    our clock has to do where a server sends none.
+    """
+    if then is None:
+        return None
+    try:
+        since = parsedate_to_datetime(now) if now is not None else datetime.now(UTC)
+        seconds = (parsedate_to_datetime(then) - since).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one of them without a zone
+        return None
+    return max(0.0, seconds)
 
 
 def _retry_info(encoded: str | None) -> float | None:

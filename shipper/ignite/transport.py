@@ -3,7 +3,8 @@
     TransportError
     ├── ConnectFailed      there is no connection: no address, nobody listens, TLS refuses, it took too long
     │   └── NotUnderstood  a connection was made, and what is at its other end does not speak what we speak
-    │       └── NoHttp2    because it chose another version of HTTP when TLS was set up
+    │       ├── NoHttp2    because it chose another version of HTTP when TLS was set up
+    │       └── NoHttp     because it is no HTTP/1.1
     ├── ConnectionLost     a connection broke, or the other side broke the protocol; what was on it is cut
     ├── StreamReset        this one request was given up; `code` says why
     └── NotTaken           nobody looked at the request: it may be sent again
@@ -43,6 +44,10 @@ class NotUnderstood(ConnectFailed):
 
 class NoHttp2(NotUnderstood):
     """The server agreed to TLS, not to HTTP/2."""
+
+
+class NoHttp(NotUnderstood):
+    """What came is no HTTP/1.1."""
 
 
 class ConnectionLost(TransportError):

@@ -133,7 +133,7 @@ async def test_a_certificate_that_has_expired_is_said(authority: Authority) -> N
 
 
 async def test_a_server_without_tls_is_said_with_what_to_do() -> None:
-    assert "write grpc:// for plaintext" in await refusal(None)
+    assert "write grpc:// (or http://) for plaintext" in await refusal(None)
 
 
 async def test_a_server_with_tls_that_is_spoken_to_without_is_said_with_what_to_do(

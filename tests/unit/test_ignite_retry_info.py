@@ -71,3 +71,14 @@ def test_details_that_are_garbage_never_raise(data: bytes) -> None:
     for encoded in (base64.b64encode(data).decode(), data.decode("latin-1")):
         result = wish(grpc_status_details_bin=encoded)
         assert result is None or 0 <= result <= LONGEST_S
+
+
+def test_retry_after_may_be_a_date_which_is_read_against_the_servers_own() -> None:
+    then, now = "Wed, 21 Oct 2015 07:28:30 GMT", "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert wish(retry_after=then, date=now) == 30.0
+    assert wish(retry_after=now, date=then) == 0.0
+    assert wish(retry_after=then) == 0.0  # long ago by our clock
+    assert wish(retry_after="Wed, 21 Oct 2515 07:28:30 GMT", date=now) == LONGEST_S
+    for nonsense in ("soon", "", "Wed, 21 Oct 2015 07:28:30 -0000", "Wed, 99 Oct 2015 07:28:30 GMT"):
+        assert wish(retry_after=nonsense, date=now) is None
+        assert wish(retry_after=then, date=nonsense) is None
