@@ -47,18 +47,22 @@ class Answer:
     async def __anext__(self) -> Messages:
         deframer = self._deframer
         while not deframer.broken:
-            try:
-                data = await self._content.__anext__()
-            except StopAsyncIteration:
-                self._end()
-                raise
-            except TransportError as error:
-                raise self._failed(status_of(error, self.base_url, known=True)) from error
-            self.heard()
-            messages = deframer.feed(data)
+            messages = deframer.feed(b"" if deframer.more else await self._read())
             if messages.bodies or messages.bad:
                 return messages
         raise self._failed(Status(Code.INTERNAL, f"{self.base_url} sent something that is not gRPC framing"))
+
+    async def _read(self) -> bytes:
+        """The next bytes; StopAsyncIteration after the last ones."""
+        try:
+            data = await self._content.__anext__()
+        except StopAsyncIteration:
+            self._end()
+            raise
+        except TransportError as error:
+            raise self._failed(status_of(error, self.base_url, known=True)) from error
+        self.heard()
+        return data
 
     def _end(self) -> None:
         status = ended(self.response, self.base_url, incomplete=self._deframer.incomplete)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes; log lines are far below, and memory must stay bounded
+_INFLATED: Final = 1024 * 1024  # bytes of unpacked messages after which the rest of a read waits
+_MOST_RATIO: Final = 1032  # of deflate (https://zlib.net/zlib_tech.html)
 _PREFIX: Final = struct.Struct(">BI")
 _PREFIX_SIZE: Final = _PREFIX.size
 
@@ -40,11 +42,14 @@ class Messages:
 class Deframer:
     """Turns reads into complete messages; keeps what is incomplete, at most `limit` bytes and a read.
 
-    `broken` says that what came is no gRPC framing: nothing after it can be understood.
+    `broken` says that what came is no gRPC framing: nothing after it can be understood. `more` says that messages wait
+    which are to be had by feeding nothing: a read of compressed ones may unpack to a thousand times its size, so it
+    comes in parts.
     """
 
     limit: int = MAX_MESSAGE
     broken: bool = False
+    more: bool = False
     _rest: bytearray = field(default_factory=bytearray)
     _need: int = _PREFIX_SIZE
     _skip: int = 0
@@ -66,7 +71,8 @@ class Deframer:
     def _cut(self, data: bytes) -> Messages:
         bodies: list[bytes] = []
         add, unpack, limit = bodies.append, _PREFIX.unpack_from, self.limit
-        at, end, bad = 0, len(data), 0
+        at, end, bad, inflated = 0, len(data), 0, 0
+        self.more = False
         self._need = _PREFIX_SIZE
         while end - at >= _PREFIX_SIZE:
             flag, size = unpack(data, at)
@@ -87,11 +93,16 @@ class Deframer:
             if stop > end:
                 self._need = size + _PREFIX_SIZE
                 break
+            if inflated >= _INFLATED:
+                self.more = True
+                break
             message = _inflate(data[start:stop], limit)
             if message is None:
                 bad += 1
+                inflated += min(limit, size * _MOST_RATIO)  # as much work as it may have been
             else:
                 add(message)
+                inflated += len(message)
             at = stop
         self._rest += data[at:]
         return Messages(bodies, bad)
