@@ -51,7 +51,7 @@ def test_padding_of_the_details_is_optional() -> None:
     assert wish(grpc_status_details_bin=encoded + "=" * (-len(encoded) % 4)) == 3.0
 
 
-@pytest.mark.parametrize("text", ["-1", "", "soon", "1.5", "²", "9" * 40, "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("text", ["-1", "", "soon", "1.5", "²", "9" * 40])
 def test_a_number_that_is_none_is_no_wish(text: str) -> None:
     assert wish(retry_after=text) is None
     assert wish(grpc_retry_pushback_ms=text) is None
