@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -17,35 +17,41 @@ from shipper.config.settings import Settings
 from shipper.control.letters import letter_calls
 from shipper.control.server import ControlServer
 from shipper.daemon.serving import CONNECTED, WRITABLE, Daemon
+from shipper.daemon.sight import Sight
 from shipper.deliver.backlog import BatchPolicy
 from shipper.deliver.worker import Worker
 from shipper.ignite.connect import connect
 from shipper.meter import Meter
-from shipper.model import Codec
+from shipper.model import Codec, Gap
 from shipper.sinks import AnySink, make_sink, takes_records
 from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.prometheus import PrometheusMeter
 from shipper.telemetry.web import TelemetryServer
 
 if TYPE_CHECKING:
+    from shipper.telemetry.facts import Facts, Query
     from shipper.transform.port import Pipeline
 
 _STDOUT_POLICY: Final = BatchPolicy(max_age_s=0.5, max_size=1024 * 1024)
 
 
 @asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Daemon]:
-    """Everything built and opened, in the order in which it must close again."""
-    meter = PrometheusMeter(sinks=tuple(settings.sinks))
+async def parts(
+    settings: Settings, sight: Sight | None = None, hide: Callable[[str], str] = str
+) -> AsyncIterator[Daemon]:
+    """Everything built and opened, in the order in which it must close again. `hide` takes secrets out of texts."""
+    sight = sight or Sight()
+    meter = PrometheusMeter(sinks=tuple(settings.sinks), heard=sight.counts.heard())
     liveness = Liveness(meter)
     readiness = Readiness({CONNECTED: "no answer from the platform yet", WRITABLE: "the buffer is not open"})
     async with AsyncExitStack() as stack:
-        buffer = await open_buffer(settings, meter)
+        buffer = await open_buffer(settings, meter, sight.gaps.append)
         stack.push_async_callback(buffer.close)
         readiness.met(WRITABLE)
+        telemetry = None
         if settings.telemetry.listen is not None:
             address = settings.telemetry.listen
-            await stack.enter_async_context(
+            telemetry = await stack.enter_async_context(
                 TelemetryServer(
                     address.host, address.port, meter=meter, liveness=liveness, readiness=readiness
                 )
@@ -63,6 +69,7 @@ async def parts(settings: Settings) -> AsyncIterator[Daemon]:
         intake = Intake(
             buffer, frame_codec(settings), meter, hold_at=min(HOLD_AT, buffer.largest_commit // 2)
         )
+        intake.noticed = sight.gaps.append
         collector = Collector(
             Selection(settings.ignite.organization, settings.apps.include, settings.apps.exclude),
             Context(platform, intake, meter, States(meter)),
@@ -72,10 +79,22 @@ async def parts(settings: Settings) -> AsyncIterator[Daemon]:
             cursors=await buffer.cursors(),
         )
         control = ControlServer(settings.buffer.path, letter_calls(buffer.letters))
-        yield Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness, control)
+        daemon = Daemon(meter, platform, buffer, workers, intake, collector, liveness, readiness, control)
+        if telemetry is not None:
+            telemetry.show(lambda query: look(daemon, settings, sight, query), hide)
+        yield daemon
 
 
-async def open_buffer(settings: Settings, meter: Meter) -> Buffer:
+def look(daemon: Daemon, settings: Settings, sight: Sight, query: Query) -> Facts:
+    """What the status shows."""
+    from shipper.daemon.gathering import gather  # where nobody looks, it is not loaded
+
+    return gather(daemon, settings, sight, query)
+
+
+async def open_buffer(
+    settings: Settings, meter: Meter, noticed: Callable[[Gap], None] | None = None
+) -> Buffer:
     """The buffer that the settings name, as the daemon and the commands use it."""
     return await Buffer.open(
         settings.buffer.path,
@@ -85,6 +104,7 @@ async def open_buffer(settings: Settings, meter: Meter) -> Buffer:
         meter=meter,
         codec=frame_codec(settings),
         route=routing(settings),
+        noticed=noticed,
     )
 
 

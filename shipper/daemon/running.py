@@ -11,6 +11,7 @@ from shipper import __version__
 from shipper.config.secret import secrets_in
 from shipper.config.settings import Settings
 from shipper.daemon.parts import parts
+from shipper.daemon.sight import Sight
 from shipper.daemon.signals import Stop
 from shipper.errors import ShipperError
 from shipper.heap import give_back, leave_alone_what_is_there, share_one_arena
@@ -29,7 +30,7 @@ async def run(settings: Settings, *, config_path: Path) -> int:
     try:
         with reported(settings.telemetry.sentry_dsn, logging_.redaction):
             log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
-            return await _run(settings, logging_)
+            return await _run(settings, logging_, Sight(config_file=str(config_path)))
     except (ShipperError, OSError) as error:
         log.error("shipper cannot run: %s", error)  # noqa: TRY400 - the message says it all
         return 1
@@ -37,10 +38,13 @@ async def run(settings: Settings, *, config_path: Path) -> int:
         logging_.close()
 
 
-async def _run(settings: Settings, logging_: Logging) -> int:
+async def _run(settings: Settings, logging_: Logging, sight: Sight) -> int:
     stop = Stop()
     with stop.listening():
-        async with parts(settings) as daemon, asyncio.TaskGroup() as background:
+        async with (
+            parts(settings, sight, logging_.redaction.apply) as daemon,
+            asyncio.TaskGroup() as background,
+        ):
             leave_alone_what_is_there()
             logging_.count_suppressed(lambda lines: daemon.meter.count("log_lines_suppressed_total", lines))
             beside = [

@@ -38,12 +38,17 @@ class Liveness:
             await asyncio.sleep(BEAT_S)
             now = loop.time()
             self._lags.append(max(0.0, now - self._last - BEAT_S))
-            self._meter.level("event_loop_lag_seconds", max(self._lags))
+            self._meter.level("event_loop_lag_seconds", self.lag_s)
             self._last = now
 
     def silence_s(self) -> float:
         """Seconds since the last beat; 0 before the first one. Must be called on the event loop."""
         return 0.0 if self._last is None else asyncio.get_running_loop().time() - self._last
+
+    @property
+    def lag_s(self) -> float:
+        """How late a beat came in the last minute, at most."""
+        return max(self._lags, default=0.0)
 
     @property
     def alive(self) -> bool:
