@@ -28,6 +28,12 @@ imports: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench $(BENCH)
 
+# The oracle: faults from seeds around the real daemon; docs/reliability.md says what is checked.
+# `make chaos SEEDS=1000`, `make chaos CHAOS="--seed 17 --keep out"`, `make chaos CHAOS="--write docs/reliability.md"`.
+SEEDS ?= 50
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(CHAOS)
+
 # Pages, schema and stubs that are generated from declarations; tests compare them.
 generate: $(VENV)/.installed-dev
 	$(BIN)/python -m shipper.config.reference

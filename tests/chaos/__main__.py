@@ -30,13 +30,13 @@ def main() -> int:
     if options.one:
         return _one(options)
     began = time.monotonic()
-    outcomes = asyncio.run(_many(options))
+    outcomes = _read(options.read) if options.read is not None else asyncio.run(_many(options))
     bad = [outcome for outcome in outcomes if outcome.violations]
     print(f"{len(outcomes)} runs in {time.monotonic() - began:.0f} s, {len(bad)} with violations")
     if options.results is not None:
         options.results.write_text("".join(json.dumps(each.as_json()) + "\n" for each in outcomes))
     if options.write is not None:
-        options.write.write_text(page(outcomes))
+        options.write.write_text(page(outcomes, f"make chaos SEEDS={len(outcomes)}"))
     return 1 if bad else 0
 
 
@@ -55,9 +55,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the files of the runs stay")
     parser.add_argument("--results", type=Path, metavar="FILE", help="every outcome as a line of JSON")
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", help="take the outcomes of `--results`, run nothing"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="the page with the table")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _read(path: Path) -> list[Outcome]:
+    """Outcomes of earlier runs."""
+    return [Outcome.from_json(json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def _one(options: argparse.Namespace) -> int:

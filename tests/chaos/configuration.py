@@ -26,7 +26,9 @@ buffer: {{path: {site.buffer}, max_size: {buffer_mib}MiB, when_full: {site.plan.
 sinks:
 {_sinks(site)}
 routes:
-  - {{match: {{kind: [logs, events, gaps]}}, sinks: [{", ".join(site.plan.sinks)}], sentry_logs: {str("sentry" in site.plan.sinks).lower()}}}
+  - match: {{kind: [logs, events, gaps]}}
+    sinks: [{", ".join(site.plan.sinks)}]
+    sentry_logs: {str("sentry" in site.plan.sinks).lower()}
 telemetry: {{listen: "127.0.0.1:{free_port()}"}}
 shutdown: {{timeout: 30s}}
 """

@@ -68,7 +68,5 @@ def _in_buffer(path: Path, line: Printed) -> str:
                 if of == partition and first <= frame <= last
             ]
             if times:
-                found.append(
-                    f"frame {frame} has it {times} times, {'sealed in ' + ', '.join(sealed) if sealed else 'not sealed'}"
-                )
+                found.append(f"frame {frame} has it {times} times, sealed in: {sealed or 'no batch'}")
     return "; ".join(found) or "no frame in the buffer has it (acknowledged by all sinks, or never committed)"

@@ -79,6 +79,12 @@ class Verdict:
     repeated: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     empty_gaps: Counter[str] = field(default_factory=Counter)
+    declared: int = 0
+
+    @property
+    def miscounted(self) -> bool:
+        """Whether the gaps of a full buffer, where there are no others, say another number than what is missing."""
+        return set(self.gaps) == {"buffer_full"} and self.declared != self.in_gaps
 
     @property
     def good(self) -> bool:
@@ -90,6 +96,7 @@ def judge(sink: str, truth: Truth, had: Counter[Printed], gaps: Iterable[GapSpan
     """Compare one sink with the truth. `once`: nothing may be there more often than it was printed."""
     spans = list(gaps)
     verdict = Verdict(sink, had.total(), gaps=Counter(span.reason for span in spans))
+    verdict.declared = sum(span.lost or 0 for span in spans)
     surplus = had - truth.printed
     verdict.repeated = (surplus & truth.twice).total() if once else surplus.total()
     if once:

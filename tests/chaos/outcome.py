@@ -43,7 +43,7 @@ class SinkOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One run. `violations` is empty where every promise was kept; `notes` say what could not be done on this machine."""
+    """One run. `violations` is empty where every promise was kept; `notes` say what could not be done."""
 
     seed: int
     faults: tuple[str, ...]

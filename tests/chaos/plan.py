@@ -11,7 +11,8 @@ from tests.chaos.catalogue import FAULTS, FaultKind
 
 PRINT_S: Final = 6.0  # how long the apps print once all are followed
 FIRST_S: Final = 0.1  # after every replica is followed
-_ALONE: Final = 0.5  # of the runs have one kind of fault
+ALONE: Final = 0.5  # of the runs have one kind of fault
+STORM: Final = 0.15  # have five to eight, the others two to four
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A function of the seed alone. What the machine makes of it differs from run to run: a real process has its own time."""
+    """A function of the seed alone. What a machine makes of it differs: a real process has its own time."""
 
     seed: int
     sinks: tuple[str, ...]
@@ -75,8 +76,12 @@ def draw(seed: int, faults: tuple[str, ...] = ()) -> Plan:
 def _choose(seed: int, rng: random.Random) -> tuple[str, ...]:
     names = sorted(FAULTS)
     chosen = [names[seed % len(names)]]
-    if rng.random() >= _ALONE:
-        for other in rng.sample(names, rng.randint(1, 3)):
+    share = rng.random()
+    if share >= ALONE:
+        others = rng.randint(4, 7) if share >= 1 - STORM else rng.randint(1, 3)
+        for other in rng.sample(names, len(names)):
+            if len(chosen) > others:
+                break
             if other not in chosen and all(FAULTS[other].goes_with(FAULTS[one]) for one in chosen):
                 chosen.append(other)
     return tuple(chosen)

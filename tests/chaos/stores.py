@@ -1,4 +1,4 @@
-"""The S3 server of a run behind a proxy that misbehaves, and where the daemon can be killed between two steps of an upload."""
+"""The S3 server of a run behind a proxy that misbehaves; the daemon can be killed between two steps of an upload."""
 
 from __future__ import annotations
 
