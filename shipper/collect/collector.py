@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
@@ -26,6 +26,8 @@ MISSED_LISTINGS: Final = (
 DRAIN_QUIET_S: Final = 0.2
 DRAIN_AT_MOST_S: Final = 3.0
 _GLOB: Final = frozenset("*?[")
+
+Stored = Callable[[], Awaitable[Sequence[StoredCursor]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Selection:
             if any(fnmatchcase(name, pattern) for pattern in self.include) and not self._excluded(name)
         }
 
+    def takes(self, name: str) -> bool:
+        """Whether an app of this name is one of them."""
+        return bool(self.choose([name]))
+
     def _excluded(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
@@ -59,7 +65,7 @@ class Selection:
 @dataclass(slots=True)
 class Collector:
     """Collects everything that is selected. `run` is one task; cancel it to stop at once, `drain` to stop in
-    order. `cursors` are those of an earlier run.
+    order. `cursors` are those of an earlier run; `stored` reads them again when all that was taken is committed.
     """
 
     selection: Selection
@@ -68,11 +74,14 @@ class Collector:
     follow_logs: bool = True
     follow_events: bool = True
     cursors: Sequence[StoredCursor] = ()
+    stored: Stored | None = None
     watches: dict[str, AppWatch] = field(default_factory=dict)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     problem: Status | None = None  # why the last listing of apps failed
     _stored: dict[App, list[StoredCursor]] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
+    _holding: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _selected: asyncio.Event = field(default_factory=asyncio.Event)
     _listing_failed: bool = False
     _backoff: Backoff = field(init=False)
 
@@ -87,19 +96,33 @@ class Collector:
         for watch in self.watches.values():
             yield from watch.subscriptions.values()
 
+    def select(
+        self, selection: Selection, poll_interval_s: float, *, follow_logs: bool, follow_events: bool
+    ) -> None:
+        """Collect this of the same organization from now on. Subscriptions that go on are left alone; those of an app
+        that is no longer selected end, and its cursors stay for when it is selected again.
+        """
+        assert selection.organization == self.selection.organization
+        self.selection = selection
+        self.poll_interval_s = poll_interval_s
+        self.follow_logs, self.follow_events = follow_logs, follow_events
+        self._selected.set()
+
     async def run(self) -> None:
         """Until cancelled, or until something says that going on would write garbage."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Watchdog(self.context, self.subscriptions).run(), name="watchdog")
-            for name in sorted(self.selection.exact()):
-                self._watch(name, tasks)
-            if not self.selection.needs_listing:
-                self.ready.set()
-                return
-            wait = 0.0
+            self._watch_named(tasks)
+            wait: float | None = 0.0
             while True:
-                await asyncio.sleep(wait)
-                wait = await self._list(tasks)
+                if await self._selected_within(wait):
+                    await self._reselect(tasks)
+                    wait = 0.0
+                elif self.selection.needs_listing:
+                    wait = await self._list(tasks)
+                else:
+                    self.ready.set()
+                    wait = None
 
     async def drain(self) -> None:
         """Return when the streams have brought what was on its way: all quiet for a moment, or
@@ -157,6 +180,48 @@ class Collector:
                 log.info("app is gone", extra={"app": f"{self.selection.organization}/{name}"})
                 self.watches[name].leave()
 
+    # ---- another selection ----
+
+    async def _selected_within(self, wait: float | None) -> bool:
+        try:
+            async with asyncio.timeout(wait):
+                await self._selected.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _reselect(self, tasks: asyncio.TaskGroup) -> None:
+        self._selected.clear()
+        gone = [name for name in self.watches if not self.selection.takes(name)]
+        for name in self.watches.keys() - set(gone):
+            self.watches[name].follow(self.poll_interval_s, logs=self.follow_logs, events=self.follow_events)
+        self._watch_named(tasks)
+        if gone:
+            await self._let_go(gone)
+
+    def _watch_named(self, tasks: asyncio.TaskGroup) -> None:
+        for name in sorted(self.selection.exact() - self.watches.keys()):
+            self._watch(name, tasks)
+
+    async def _let_go(self, names: Sequence[str]) -> None:
+        """These are no longer selected. What they have taken is committed before their cursors are read."""
+        ended = [self._holding[name] for name in names]
+        for task in ended:
+            task.cancel()
+        await asyncio.wait(ended)
+        for name in names:
+            app = App(self.selection.organization, name)
+            log.info("app is no longer selected", extra={"app": str(app)})
+            self.watches.pop(name, None)
+            self._missed.pop(name, None)
+            self._stored[app] = []
+        for cursor in await self.stored() if self.stored is not None else ():
+            app = parse_key(cursor.key)[1]
+            if app.organization == self.selection.organization and app.name in names:
+                self._stored[app].append(cursor)
+
+    # ---- one app ----
+
     def _watch(self, name: str, tasks: asyncio.TaskGroup) -> None:
         app = App(self.selection.organization, name)
         watch = AppWatch(
@@ -169,10 +234,13 @@ class Collector:
         )
         self.watches[name] = watch
         log.info("watching app", extra={"app": str(app)})
-        tasks.create_task(self._hold(name, watch), name=f"app {app}")
+        self._holding[name] = tasks.create_task(self._hold(name, watch), name=f"app {app}")
 
     async def _hold(self, name: str, watch: AppWatch) -> None:
-        await watch.run()
+        try:
+            await watch.run()
+        finally:
+            del self._holding[name]
         del self.watches[name]
         self._missed.pop(name, None)
         self._stored[watch.app] = watch.remains()

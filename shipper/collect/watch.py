@@ -40,6 +40,9 @@ class AppWatch:
     subscriptions: dict[str, LogSubscription] = field(default_factory=dict)
     problem: Status | None = None  # why the last listing failed
     _events: EventSubscription | None = None
+    _following: asyncio.Task[None] | None = None  # the task of `_events`
+    _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # the tasks of `subscriptions`
+    _paused: dict[str, Cursor] = field(default_factory=dict)
     _left_open: dict[str, StoredCursor] = field(init=False)
     _closed: Closed = field(init=False)
     _ledger: EventLedger = field(init=False)
@@ -63,6 +66,12 @@ class AppWatch:
         self.cursors = ()
 
     # ---- from outside ----
+
+    def follow(self, poll_interval_s: float, *, logs: bool, events: bool) -> None:
+        """Follow this from now on, and list the replicas so often. What goes on is left alone."""
+        self.poll_interval_s = poll_interval_s
+        self.follow_logs, self.follow_events = logs, events
+        self._nudge.set()
 
     def leave(self) -> None:
         """The app itself seems to be gone: as soon as no replica of it is listed or read, `run` returns."""
@@ -116,9 +125,10 @@ class AppWatch:
 
     def remains(self) -> list[StoredCursor]:
         """What is still to be known of the app after `run` has returned: the cursors for its next watch."""
-        write = self._ledger.write()
-        ledger = StoredCursor(write.key, write.state, write.segments, self.context.now_ms())
-        return [*self._closed.stored(), *self._left_open.values(), ledger]
+        writes = [*(cursor.whole() for cursor in self._paused.values()), self._ledger.write()]
+        now_ms = self.context.now_ms()
+        open_ = [StoredCursor(write.key, write.state, write.segments, now_ms) for write in writes]
+        return [*self._closed.stored(), *self._left_open.values(), *open_]
 
     def _knows(self, replica_id: str) -> bool:
         return (
@@ -127,6 +137,7 @@ class AppWatch:
             or replica_id in self.subscriptions
             or replica_id in self._closed
             or replica_id in self._left_open
+            or replica_id in self._paused
         )
 
     # ---- life ----
@@ -135,24 +146,35 @@ class AppWatch:
         """Until the app is gone and its replicas are read to their ends."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                events = self._start_events(tasks)
                 while not (self._missing and not self._listed and not self.subscriptions):
+                    await self._heed(tasks)
                     wait = await self._poll(tasks)
                     self._polled.set()
                     self._polled = asyncio.Event()
                     await self._until_next_poll(wait)
                 self._ended = True
-                if events is not None:
-                    events.cancel()
+                if self._following is not None:
+                    self._following.cancel()
         finally:
             self._polled.set()
             self.context.meter.forget("replicas", str(self.app))
 
-    def _start_events(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None] | None:
-        if not self.follow_events:
-            return None
-        self._events = EventSubscription(self.app, self._ledger, self.context, self.event_names)
-        return tasks.create_task(self._events.run(), name=f"events {self.app}")
+    async def _heed(self, tasks: asyncio.TaskGroup) -> None:
+        """Start and end what `follow` has asked for. What was taken by then stays known."""
+        ended: set[asyncio.Task[None]] = set()
+        if self.follow_events and self._following is None:
+            self._events = EventSubscription(self.app, self._ledger, self.context, self.event_names)
+            self._following = tasks.create_task(self._events.run(), name=f"events {self.app}")
+        elif not self.follow_events and self._following is not None:
+            ended.add(self._following)
+            self._events = self._following = None
+        if not self.follow_logs:
+            self._paused |= {name: one.cursor for name, one in self.subscriptions.items()}
+            ended |= set(self._reading.values())
+        for task in ended:
+            task.cancel()
+        if ended:
+            await asyncio.wait(ended)
 
     async def _until_next_poll(self, wait: float) -> None:
         await asyncio.sleep(min(BETWEEN_POLLS_S, wait))
@@ -225,8 +247,10 @@ class AppWatch:
 
     def _subscribe(self, replica: Replica, tasks: asyncio.TaskGroup) -> None:
         """Follow a listed replica; its cursor is stored at once, so that a later run knows of it."""
+        cursor = self._paused.pop(replica.replica_id, None)
         left_open = self._left_open.pop(replica.replica_id, None)
-        cursor = self._closed.reopen(replica.replica_id) if left_open is None else Cursor.load(left_open)
+        if cursor is None:
+            cursor = self._closed.reopen(replica.replica_id) if left_open is None else Cursor.load(left_open)
         if cursor is None:
             cursor = self._new_cursor(replica)
         cursor.closed = False
@@ -251,9 +275,9 @@ class AppWatch:
 
     def _finish_left_open(self, tasks: asyncio.TaskGroup) -> None:
         """Replicas that an earlier run left open and that are not listed any more: read what can still be had."""
-        left_open, self._left_open = self._left_open, {}
-        for replica_id, stored in left_open.items():
-            cursor = Cursor.load(stored)
+        left_open = {name: Cursor.load(stored) for name, stored in self._left_open.items()} | self._paused
+        self._left_open, self._paused = {}, {}
+        for replica_id, cursor in left_open.items():
             cursor.clean = False  # nobody knows what was printed since
             replica = Replica(
                 self.app, replica_id, restart_count=cursor.restart_count, started_ms=cursor.started_ms
@@ -265,14 +289,14 @@ class AppWatch:
     def _start(self, subscription: LogSubscription, tasks: asyncio.TaskGroup) -> None:
         replica_id = subscription.replica.replica_id
         self.subscriptions[replica_id] = subscription
-        tasks.create_task(self._hold(subscription), name=f"logs {replica_id}")
+        self._reading[replica_id] = tasks.create_task(self._hold(subscription), name=f"logs {replica_id}")
 
     async def _hold(self, subscription: LogSubscription) -> None:
         replica_id = subscription.replica.replica_id
         try:
             await subscription.run()
         finally:
-            del self.subscriptions[replica_id]
+            del self.subscriptions[replica_id], self._reading[replica_id]
         self._closed.close(replica_id, subscription.cursor, self.context.now_ms())
         if self._missing:
             self._nudge.set()
@@ -284,8 +308,7 @@ class AppWatch:
             self.context.intake.gap(
                 self.app,
                 GapReason.REPLICA_UNSEEN,
-                timestamp_ms,
-                timestamp_ms,
+                timestamp_ms,  # until now: nobody knows for how long it printed
                 replica_id=replica_id,
                 detail="an event names this replica, but it was gone before a listing showed it",
             )

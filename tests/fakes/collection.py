@@ -16,7 +16,7 @@ from shipper.collect.context import Context
 from shipper.collect.intake import Intake
 from shipper.collect.states import States
 from shipper.collect.subscription import LogSubscription
-from shipper.model import Codec
+from shipper.model import Codec, StoredCursor
 from tests.fakes.durable import FakeDurable
 from tests.fakes.meter import FakeMeter
 from tests.fakes.platform import ORG, FakePlatform
@@ -59,12 +59,30 @@ class Collection:
             follow_logs=self.logs,
             follow_events=self.events,
             cursors=self.durable.cursors(),
+            stored=self._stored,
         )
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.intake.run(), name="intake"),
             loop.create_task(self.collector.run(), name="collect"),
         ]
+
+    async def _stored(self) -> Sequence[StoredCursor]:
+        await self.intake.settled()
+        return self.durable.cursors()
+
+    def select(
+        self,
+        include: Sequence[str] = ("*",),
+        exclude: Sequence[str] = (),
+        *,
+        poll_s: float = 5.0,
+        logs: bool = True,
+        events: bool = False,
+    ) -> None:
+        """What a reload does."""
+        selection = Selection(ORG, include, exclude)
+        self.collector.select(selection, poll_s, follow_logs=logs, follow_events=events)
 
     async def kill(self) -> None:
         """As SIGKILL: what was not committed is gone."""
