@@ -139,10 +139,7 @@ def unexplained(it: Collection) -> list[Line]:
         for line in Counter(it.platform.printed) - it.durable.counter()
         if not any(
             gap["replica_id"] == line.replica_id
-            and (
-                gap["reason"] == "replica_unseen"
-                or gap["from_ms"] - LATE_MS <= line.time <= gap["to_ms"] + LATE_MS
-            )
+            and gap["from_ms"] - LATE_MS <= line.time <= gap["to_ms"] + LATE_MS
             for gap in gaps
         )
     ]

@@ -232,6 +232,24 @@ async def test_a_replica_that_only_events_name_is_a_gap_once() -> None:
 
 
 @virtual_time
+async def test_the_gap_of_a_replica_that_only_events_name_holds_what_it_printed_after_its_first_event() -> (
+    None
+):
+    it = Collection(events=True)
+    app = it.platform.app("checkout")
+    it.start()
+    await asyncio.sleep(12)
+    app.event("Scheduled", "checkout-brief")
+    await asyncio.sleep(30)
+    last = app.event("Killing", "checkout-brief")
+    await asyncio.sleep(180)
+    await it.stop()
+    (gap,) = it.durable.gaps()
+    assert gap["reason"] == GapReason.REPLICA_UNSEEN
+    assert gap["from_ms"] < last.timestamp_ms <= gap["to_ms"]
+
+
+@virtual_time
 async def test_a_replica_that_only_events_name_is_not_forgotten_by_a_restart() -> None:
     it = Collection(events=True)
     app = it.platform.app("checkout")
