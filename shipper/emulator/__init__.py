@@ -18,6 +18,10 @@ In a test:
         checkout.scale_to_zero()
         checkout.event("Unhealthy", "probe failed", pod.replica_id, recurring=True)   # count 1, 2, 3 ...
 
+        compile = checkout.compile("dpl_01HZX9")        # what GetDraftInfo names; build() is what ListBuilds lists
+        compile.print("Compiling checkout v0.1.0"); compile.write(b"half a li")     # chunks may be cut anywhere
+        compile.finish(); compile.retire(); compile.forget()   # ended; no stream any more; found=false
+
         ignite.faults.cut(app="checkout")               # open streams end with UNAVAILABLE (or status=...)
         ignite.faults.stall(replica_id=pod.replica_id)  # half-open: connected, and nothing comes
         ignite.faults.garbage(app="checkout")           # a message that cannot be decoded
@@ -28,19 +32,23 @@ In a test:
 
         assert compare(ignite.ledger.counter(), archived_lines).equal
 
-`ignite.ledger` has everything printed (`lines`, `counter()`), every event (`events`), and `unsent`: what became
-unreachable before it was sent to anyone. `ignite.calls.made` counts calls by method. With `traffic=Traffic()` the world
-moves by itself, from its seed. One event loop, no threads: call these methods on the loop that runs the emulator.
+`ignite.ledger` has everything printed (`lines`, `counter()`; of builds `output`, `built_lines()`), every event
+(`events`), and `unsent`: what became unreachable before it was sent to anyone. `ignite.calls.made` counts calls by
+method. With `traffic=Traffic()` the world moves by itself, from its seed. One event loop, no threads: call these
+methods on the loop that runs the emulator.
 """
 
+from shipper.emulator.builds import EmulatedBuild
 from shipper.emulator.emulator import Emulator
-from shipper.emulator.ledger import Comparison, Happened, Ledger, Printed, compare
+from shipper.emulator.ledger import Built, Comparison, Happened, Ledger, Printed, compare
 from shipper.emulator.scenario import Reflection, ReplayOrder, Scenario, Tls, Traffic
 from shipper.emulator.world import EmulatedApp, EmulatedReplica
 
 __all__ = [
+    "Built",
     "Comparison",
     "EmulatedApp",
+    "EmulatedBuild",
     "EmulatedReplica",
     "Emulator",
     "Happened",

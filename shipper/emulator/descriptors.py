@@ -13,6 +13,8 @@ from shipper.ignite.pb import ignite_compute_pb2
 
 PACKAGE: Final = "dodil.ignite.v1"
 SERVICE: Final = f"{PACKAGE}.ComputeService"
+BUILD_SERVICE: Final = f"{PACKAGE}.BuildService"
+_OF_BUILDS: Final = ("GetDraftInfo", "GetBuildLog", "StreamCompileLogs")
 
 # Names of our own, so that a world has more to tell than the documented values: the bundled .proto does not know them.
 _EXTRA_VALUES: Final = {
@@ -35,6 +37,8 @@ class Schema:
     def __init__(self, scenario: Scenario) -> None:
         compute = _copy(ignite_compute_pb2.DESCRIPTOR.serialized_pb)
         _extend_enums(compute)
+        if not scenario.builds:
+            _leave_out_builds(compute)
         if scenario.renumber is not None:
             _renumber(compute, random.Random(scenario.renumber))
         wire = _copy(compute.SerializeToString())
@@ -68,6 +72,14 @@ def _extend_enums(file: descriptor_pb2.FileDescriptorProto) -> None:
         for name in _EXTRA_VALUES.get(enum.name, ()):
             number += 1
             enum.value.add(name=name, number=number)
+
+
+def _leave_out_builds(file: descriptor_pb2.FileDescriptorProto) -> None:
+    """The messages may stay: who offers no call of them offers nothing."""
+    compute, _ = file.service
+    for method in [each for each in compute.method if each.name in _OF_BUILDS]:
+        compute.method.remove(method)
+    del file.service[1:]
 
 
 def _renumber(file: descriptor_pb2.FileDescriptorProto, rng: random.Random) -> None:

@@ -9,9 +9,11 @@ from typing import Self
 
 import grpc
 
+from shipper.emulator.build_service import BuildHandlers
 from shipper.emulator.descriptors import Schema
 from shipper.emulator.driver import Driver
 from shipper.emulator.faults import Faults
+from shipper.emulator.handlers import grpc_handler
 from shipper.emulator.ledger import Ledger
 from shipper.emulator.reflection import ReflectionService
 from shipper.emulator.scenario import Scenario
@@ -41,7 +43,11 @@ class Emulator:
             service.authorize if scenario.reflection_needs_token else service.admit_anyone,
             with_imports=scenario.reflection_with_imports,
         )
-        self._server = Server(scenario, [service.handlers(), *reflection.handlers()])
+        self.handlers = [service.handlers()]
+        if scenario.builds:
+            self.handlers += BuildHandlers(self.world, self.schema, service).handlers()
+        served = [grpc_handler(self.schema, handlers) for handlers in self.handlers]
+        self._server = Server(scenario, [*served, *reflection.handlers()])
         self._endpoint = TokenEndpoint(self.tokens, scenario.host)
         self._lines = lines or generated_lines(scenario.seed)
         self.driver: Driver | None = None

@@ -18,6 +18,15 @@ class Printed(NamedTuple):
     line: str | bytes
 
 
+class Built(NamedTuple):
+    """One line that a build (or a compile: see `source`) printed, as its bytes without the line's end."""
+
+    app: str
+    source: str
+    build_id: str
+    line: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """One platform event as it was observed. A repeated event is a new entry with a higher count."""
@@ -47,6 +56,7 @@ class Ledger:
     lines: list[Printed] = field(default_factory=list)
     events: list[Happened] = field(default_factory=list)
     unsent: list[Printed] = field(default_factory=list)
+    output: dict[tuple[str, str, str], bytearray] = field(default_factory=dict)  # by app, source, build_id
     printed: int = 0
     happened: int = 0
     lost: int = 0
@@ -63,6 +73,11 @@ class Ledger:
         if self.keep:
             self.events.append(event)
 
+    def built(self, app: str, source: str, build_id: str, data: bytes) -> None:
+        """Note what a build printed."""
+        if self.keep:
+            self.output.setdefault((app, source, build_id), bytearray()).extend(data)
+
     def lose(self, lines: Iterable[Printed]) -> None:
         """Note lines that nobody was sent and nobody can ask for any more."""
         for line in lines:
@@ -76,6 +91,15 @@ class Ledger:
             line
             for line in self.lines
             if (app is None or line.app == app) and (replica_id is None or line.replica_id == replica_id)
+        )
+
+    def built_lines(self) -> Counter[Built]:
+        """Everything that builds printed, cut at its line ends (LF, or CR LF)."""
+        return Counter(
+            Built(app, source, build_id, line.removesuffix(b"\r"))
+            for (app, source, build_id), data in self.output.items()
+            for line in bytes(data).removesuffix(b"\n").split(b"\n")
+            if data
         )
 
     def obtainable(self) -> Counter[Printed]:

@@ -110,6 +110,10 @@ class Scenario:
         True  # GetAppLogs of a replica that is gone: NOT_FOUND, or an empty answer
     )
 
+    # Builds.
+    builds: bool = True  # False: neither their calls nor BuildService are there
+    builds_name_apps: bool = True  # whether rows of ListBuilds say whose builds they are (not documented)
+
     # Bookkeeping.
     keep_ledger: bool = True  # False only counts, for emulators that run for days
     traffic: Traffic | None = None  # None: the world moves only by hand

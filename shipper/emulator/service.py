@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import grpc
 from shipper.emulator.descriptors import SERVICE, Schema
 from shipper.emulator.events import Event
 from shipper.emulator.faults import Fault, Faults
+from shipper.emulator.handlers import Handlers
 from shipper.emulator.history import Source
 from shipper.emulator.ledger import Printed
 from shipper.emulator.streams import ENDED, EVENTS, LOGS, Calls, OpenStream
@@ -25,7 +26,7 @@ Encode = Callable[[Any], bytes]
 
 
 class ComputeService:
-    """The handlers. All of them pass `gate`: token, then faults in force, then the app must exist."""
+    """The handlers. All of them pass `admit`: token, then faults in force, then the app must exist."""
 
     def __init__(self, world: World, schema: Schema, tokens: Tokens, faults: Faults, calls: Calls) -> None:
         self._world = world
@@ -37,31 +38,18 @@ class ComputeService:
         self._app_event = schema.message("AppEvent")
         self._stream_numbers = {name: schema.number("LogStream", wire) for name, wire in _STREAMS.items()}
 
-    def handlers(self) -> Any:
-        """What a grpc.aio server is given. Answers leave as bytes, so that faults can send what is no message."""
-        unary: Mapping[str, Callable[[Any, Any], Awaitable[bytes]]] = {
-            "ListApps": self._list_apps,
-            "ListAppReplicas": self._list_replicas,
-            "GetAppLogs": self._get_logs,
-            "GetAppEvents": self._get_events,
-        }
-        streams: Mapping[str, Callable[[Any, Any], Awaitable[None]]] = {
-            LOGS: self._stream_logs,
-            EVENTS: self._stream_events,
-        }
-        methods = {
-            name: grpc.unary_unary_rpc_method_handler(  # type: ignore[no-untyped-call]
-                handler, request_deserializer=self._schema.message(f"{name}Request").FromString
-            )
-            for name, handler in unary.items()
-        }
-        methods |= {
-            name: grpc.unary_stream_rpc_method_handler(  # type: ignore[no-untyped-call]
-                handler, request_deserializer=self._schema.message(f"{name}Request").FromString
-            )
-            for name, handler in streams.items()
-        }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)  # type: ignore[no-untyped-call]
+    def handlers(self) -> Handlers:
+        """All calls of logs, events, replicas and apps."""
+        return Handlers(
+            SERVICE,
+            {
+                "ListApps": self._list_apps,
+                "ListAppReplicas": self._list_replicas,
+                "GetAppLogs": self._get_logs,
+                "GetAppEvents": self._get_events,
+            },
+            {LOGS: self._stream_logs, EVENTS: self._stream_events},
+        )
 
     async def authorize(self, method: str, context: Any) -> None:
         """Count the call and check its token; aborts with UNAUTHENTICATED."""
@@ -77,7 +65,7 @@ class ComputeService:
     # ---- unary calls ----
 
     async def _list_apps(self, request: Any, context: Any) -> bytes:
-        fault = await self._admit("ListApps", request, None, context)
+        fault = await self.admit("ListApps", request.organization_name, None, context)
         limit = self._world.scenario.page_size
         if request.limit > 0:
             limit = min(limit, request.limit)
@@ -92,21 +80,21 @@ class ComputeService:
             for name in names[start : start + limit]
         ]
         more = _base36(start + limit) if start + limit < len(names) else ""
-        return self._encode("ListAppsResponse", apps=rows, next_cursor=more)
+        return self.encode("ListAppsResponse", apps=rows, next_cursor=more)
 
     async def _list_replicas(self, request: Any, context: Any) -> bytes:
-        fault = await self._admit("ListAppReplicas", request, request.app_name, context)
-        app = await self._app(request.app_name, context)
+        fault = await self.admit("ListAppReplicas", request.organization_name, request.app_name, context)
+        app = await self.app(request.app_name, context)
         if fault is not None and fault.empty:
             return b""
         listed = [replica for replica in app.replicas.values() if replica.listed]
         self._calls.listed.update(replica.replica_id for replica in listed)
         replicas = [self._row(replica) for replica in listed]
-        return self._encode("ListAppReplicasResponse", replicas=replicas)
+        return self.encode("ListAppReplicasResponse", replicas=replicas)
 
     async def _get_logs(self, request: Any, context: Any) -> bytes:
-        await self._admit("GetAppLogs", request, request.app_name, context)
-        app = await self._app(request.app_name, context)
+        await self.admit("GetAppLogs", request.organization_name, request.app_name, context)
+        app = await self.app(request.app_name, context)
         scenario = self._world.scenario
         replicas = list(app.replicas.values())
         if request.replica_id:
@@ -118,22 +106,22 @@ class ComputeService:
         if len(replicas) > 1:
             lines.sort(key=lambda line: line.timestamp_ms)
         there = sum(replica.container.length for replica in replicas)
-        return self._encode(
+        return self.encode(
             "GetAppLogsResponse",
             lines=[self._line(line) for line in lines[-limit:]],
             truncated=there > limit,
         )
 
     async def _get_events(self, request: Any, context: Any) -> bytes:
-        await self._admit("GetAppEvents", request, request.app_name, context)
-        app = await self._app(request.app_name, context)
+        await self.admit("GetAppEvents", request.organization_name, request.app_name, context)
+        app = await self.app(request.app_name, context)
         events = [
             event
             for event in app.events()
             if request.severity in ("", event.severity) and request.replica_id in ("", event.replica_id)
         ]
         cap = self._world.scenario.events_cap
-        return self._encode(
+        return self.encode(
             "GetAppEventsResponse",
             events=[self._event(event) for event in events[-cap:]],
             truncated=len(events) > cap,
@@ -142,8 +130,8 @@ class ComputeService:
     # ---- streams ----
 
     async def _stream_logs(self, request: Any, context: Any) -> None:
-        await self._admit(LOGS, request, request.app_name, context)
-        app = await self._app(request.app_name, context)
+        await self.admit(LOGS, request.organization_name, request.app_name, context)
+        app = await self.app(request.app_name, context)
         stream = self._opened(LOGS, request, context, request.replica_id, from_start=request.from_start)
         source: Source[Printed]
         if not request.replica_id:
@@ -153,22 +141,25 @@ class ComputeService:
             source = container.reader(stream.bell, from_start=request.from_start)
         else:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"replica {request.replica_id} is not running")
-        await self._pump(stream, source, lambda line: self._line(line).SerializeToString(), context)
+        await self.pump(stream, source, lambda line: self._line(line).SerializeToString(), context)
 
     async def _stream_events(self, request: Any, context: Any) -> None:
-        await self._admit(EVENTS, request, request.app_name, context)
-        app = await self._app(request.app_name, context)
+        await self.admit(EVENTS, request.organization_name, request.app_name, context)
+        app = await self.app(request.app_name, context)
         stream = self._opened(EVENTS, request, context, "", from_start=False)
         source = app.event_source(stream.bell)
-        await self._pump(stream, source, lambda event: self._event(event).SerializeToString(), context)
+        await self.pump(stream, source, lambda event: self._event(event).SerializeToString(), context)
 
     def _opened(
         self, method: str, request: Any, context: Any, replica_id: str, *, from_start: bool
     ) -> OpenStream:
-        token = _metadata(context).get("authorization", "").partition(" ")[2]
-        return OpenStream(method, request.app_name, replica_id, token, from_start)
+        return OpenStream(method, request.app_name, replica_id, self.token(context), from_start)
 
-    async def _pump(self, stream: OpenStream, source: Source[Any], encode: Encode, context: Any) -> None:
+    def token(self, context: Any) -> str:
+        """The bearer token that a call came with."""
+        return _metadata(context).get("authorization", "").partition(" ")[2]
+
+    async def pump(self, stream: OpenStream, source: Source[Any], encode: Encode, context: Any) -> None:
         """Send what the source has until it is finished, the client goes, or a fault has other plans."""
         self._calls.opened(stream)
         try:
@@ -212,25 +203,28 @@ class ComputeService:
 
     # ---- what every call passes ----
 
-    async def _admit(self, method: str, request: Any, app: str | None, context: Any) -> Fault | None:
+    async def admit(
+        self, method: str, organization: str | None, app: str | None, context: Any
+    ) -> Fault | None:
+        """Let a call through, or answer it with an error. `organization` is None where the call names none."""
         await self.authorize(method, context)
         fault = await self._faults.admit(method, app)
         if fault is not None and fault.status is not None:
             await context.abort(fault.status, fault.message)
-        if request.organization_name != self._world.scenario.organization:
-            await context.abort(
-                grpc.StatusCode.NOT_FOUND, f"no organization {request.organization_name!r} for this token"
-            )
+        if organization not in (None, self._world.scenario.organization):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no organization {organization!r} for this token")
         return fault
 
-    async def _app(self, name: str, context: Any) -> EmulatedApp:
+    async def app(self, name: str, context: Any) -> EmulatedApp:
+        """The app that a call names; NOT_FOUND where there is none."""
         if name not in self._world.apps:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"app {name} not found")
         return self._world.apps[name]
 
     # ---- messages ----
 
-    def _encode(self, message: str, **fields: Any) -> bytes:
+    def encode(self, message: str, **fields: Any) -> bytes:
+        """A message of that name."""
         encoded: bytes = self._schema.message(message)(**fields).SerializeToString()
         return encoded
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from shipper.emulator.builds import Builds, EmulatedBuild
 from shipper.emulator.events import Event, EventLog
 from shipper.emulator.history import Container, Reader, Source
 from shipper.emulator.ledger import Ledger, Printed
@@ -27,6 +28,7 @@ class World:
         self.scenario = scenario
         self.ledger = ledger
         self.apps: dict[str, EmulatedApp] = {}
+        self.builds = Builds(ledger)
         self.news: deque[tuple[int, str]] = deque(maxlen=500)  # (Unix ms, what just happened), for people
         self.random = random.Random(scenario.seed)
 
@@ -126,6 +128,18 @@ class EmulatedApp:
             severity=severity or known_severity,
         )
         return self._events.add(event, recurring=recurring)
+
+    def compile(self, deploy_id: str | None = None, *, ts: int | None = None) -> EmulatedBuild:
+        """Compile the app's draft: GetDraftInfo names the compile, and its output can be streamed."""
+        return self._build("compile", deploy_id or f"dpl_{self.world.pod_suffix(12)}", ts)
+
+    def build(self, build_id: str | None = None, *, ts: int | None = None) -> EmulatedBuild:
+        """Build an image for the app: ListBuilds names the build."""
+        return self._build("build", build_id or f"bld_{self.world.pod_suffix(12)}", ts)
+
+    def _build(self, source: str, build_id: str, ts: int | None) -> EmulatedBuild:
+        now = self.world.now_ms
+        return self.world.builds.start(self.name, build_id, source, now() if ts is None else ts, now)
 
     def events(self) -> list[Event]:
         """What GetAppEvents has to choose from, oldest first."""

@@ -34,7 +34,9 @@ class Parser(Protocol):
         """The pieces of the log that `data` brings, each made when it is asked for. Raises Malformed."""
 
     def finish(self) -> Iterator[bytes]:
-        """The last pieces; the body has ended. Raises Malformed, or CallFailed where the answer says so."""
+        """The last pieces; the body has ended. Raises as they are asked for: Malformed, or CallFailed where the answer
+        says so.
+        """
 
 
 @dataclass(slots=True)
@@ -104,12 +106,12 @@ class StreamedLog:
     async def __anext__(self) -> bytes:
         while True:
             try:
-                for piece in self._pieces:
-                    if piece:
-                        return piece
+                piece = next((piece for piece in self._pieces if piece), None)
             except Malformed as error:
                 message = f"{self.answer.base_url} answered no build log: {error}"
                 raise self.answer.failed(Status(self.malformed, message)) from error
+            if piece is not None:
+                return piece
             if self._ended:
                 raise StopAsyncIteration
             data = await self._next()

@@ -141,7 +141,7 @@ class LogInMessage:
             message = f"{self.answer.base_url} ended the call in the middle of a build log"
             raise self.answer.failed(Status(Code.UNAVAILABLE, message))
         self.found = self._any or bool(self._field.numbers.get(self._number("found")))
-        return iter(())
+        yield from ()  # all of it came before
 
     def _number(self, name: str) -> int:
         number: int = self.call.response.raw.DESCRIPTOR.fields_by_name[name].number
