@@ -104,10 +104,11 @@ def schema(arguments: argparse.Namespace) -> int:
 
 def _connect(settings: Settings) -> int:
     from shipper import daemon
+    from shipper.telemetry.lines import escape
 
     report = _run_async(daemon.connect_report(settings))
     _print(
-        f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}"
+        escape(f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}")
         for what, ok, message in report
     )
     return DONE if all(ok for _, ok, _ in report) else FAILED
@@ -272,4 +273,6 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"shipper: {message}", file=sys.stderr)
+    from shipper.telemetry.lines import escape  # a message may quote a server
+
+    print(f"shipper: {escape(message)}", file=sys.stderr)
