@@ -98,6 +98,18 @@ def check_clear_text(sinks: Mapping[str, SinkSettings]) -> Iterator[Finding]:
                 yield _warning(("sinks", name, "dsn"), message)
 
 
+def check_unalterable(file: FilePath) -> Iterator[Finding]:
+    """Warn about a configuration that every user of the machine can change: it says who gets the records."""
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return
+    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+        yield _warning(
+            (), f"every user of this machine can change {str(file)!a}; take that right away (chmod o-w)"
+        )
+
+
 def check_private(path: Path, file: FilePath) -> Iterator[Finding]:
     """Warn about a secret that every user of the machine can read."""
     try:

@@ -17,6 +17,7 @@ from shipper.config.checks import (
     check_ignite,
     check_private,
     check_storage,
+    check_unalterable,
 )
 from shipper.config.destinations import SinkSettings
 from shipper.config.document import Document, Finding, read_document
@@ -117,6 +118,7 @@ def _validate(document: Document) -> tuple[Settings | None, list[Finding]]:
 
 def _cross_check(file: FilePath, document: Document) -> Iterator[Finding]:
     data = document.data
+    yield from check_unalterable(file)
     if ignite := _valid(IgniteSettings, data.get("ignite")):
         yield from check_ignite(ignite)
     if collect := _valid(CollectSettings, data.get("collect")):
