@@ -21,6 +21,7 @@ from shipper.telemetry.prometheus import PrometheusMeter
 log = logging.getLogger("shipper.telemetry")
 
 _HEADERS: Final = {
+    "Server": "shipper",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -136,7 +136,7 @@ def _gap(gap: Json, status: Json) -> list[Content]:
     ]
 
 
-def drops(status: Json) -> Markup | None:
+def drops(status: Json) -> Markup:
     """Records that sinks will never get, or did not want."""
     windows = status["drops"]
     since_start = windows["since_start"]
@@ -146,8 +146,6 @@ def drops(status: Json) -> Markup | None:
         for sink, reasons in since_start[how].items()
         for reason in reasons
     ]
-    if not names:
-        return None
     columns = (
         Column("Sink"),
         Column("Reason"),
@@ -165,7 +163,8 @@ def drops(status: Json) -> Markup | None:
         ]
         for sink, reason, how in names
     )
-    return section("drops", "Records that sinks do not get", table("Dropped records", columns, rows))
+    body = table("Dropped records", columns, rows) if names else tag("p", "None since the start.")
+    return section("drops", "Records that sinks do not get", body)
 
 
 def configuration(status: Json) -> Markup:
