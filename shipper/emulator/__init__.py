@@ -1,4 +1,4 @@
-"""An Ignite on one machine, over real gRPC: for tests, for the demo, and to develop against (`shipper emulator`).
+"""An Ignite on one machine, over gRPC and HTTP: for tests, for the demo, and to develop against (`shipper emulator`).
 
 In a test:
 
@@ -32,6 +32,9 @@ In a test:
 
         assert compare(ignite.ledger.counter(), archived_lines).equal
 
+With `Scenario(http=HttpStyle(Form.SSE, envelope=True))` the same is served at `ignite.http_endpoint` in JSON; a request
+chooses another style by the header `x-emulator-style: ndjson,snake,sparse`.
+
 `ignite.ledger` has everything printed (`lines`, `counter()`; of builds `output`, `built_lines()`), every event
 (`events`), and `unsent`: what became unreachable before it was sent to anyone. `ignite.calls.made` counts calls by
 method. With `traffic=Traffic()` the world moves by itself, from its seed. One event loop, no threads: call these
@@ -40,6 +43,7 @@ methods on the loop that runs the emulator.
 
 from shipper.emulator.builds import EmulatedBuild
 from shipper.emulator.emulator import Emulator
+from shipper.emulator.http_style import Form, HttpStyle
 from shipper.emulator.ledger import Built, Comparison, Happened, Ledger, Printed, compare
 from shipper.emulator.scenario import Reflection, ReplayOrder, Scenario, Tls, Traffic
 from shipper.emulator.world import EmulatedApp, EmulatedReplica
@@ -51,7 +55,9 @@ __all__ = [
     "EmulatedBuild",
     "EmulatedReplica",
     "Emulator",
+    "Form",
     "Happened",
+    "HttpStyle",
     "Ledger",
     "Printed",
     "Reflection",

@@ -13,7 +13,10 @@ from shipper.emulator.build_service import BuildHandlers
 from shipper.emulator.descriptors import Schema
 from shipper.emulator.driver import Driver
 from shipper.emulator.faults import Faults
+from shipper.emulator.gateway import Gateway
 from shipper.emulator.handlers import grpc_handler
+from shipper.emulator.http_server import HttpServer
+from shipper.emulator.http_style import HttpStyle
 from shipper.emulator.ledger import Ledger
 from shipper.emulator.reflection import ReflectionService
 from shipper.emulator.scenario import Scenario
@@ -48,6 +51,10 @@ class Emulator:
             self.handlers += BuildHandlers(self.world, self.schema, service).handlers()
         served = [grpc_handler(self.schema, handlers) for handlers in self.handlers]
         self._server = Server(scenario, [*served, *reflection.handlers()])
+        self.gateway = Gateway(self.handlers, self.schema, scenario.http or HttpStyle())
+        self._http = HttpServer(
+            self.gateway, scenario.http_host or scenario.host, scenario.http_port, scenario.tls
+        )
         self._endpoint = TokenEndpoint(self.tokens, scenario.host)
         self._lines = lines or generated_lines(scenario.seed)
         self.driver: Driver | None = None
@@ -55,8 +62,8 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await self._server.start()
-            stack.push_async_callback(self._server.stop)
+            stack.push_async_callback(self.stop_serving)
+            await self.start_serving()
             if self.scenario.token_endpoint:
                 await self._endpoint.start()
                 stack.push_async_callback(self._endpoint.stop)
@@ -88,6 +95,16 @@ class Emulator:
         return f"{scheme}://{self.address}"
 
     @property
+    def http_address(self) -> str:
+        """HOST:PORT of the HTTP gateway, with `Scenario(http=HttpStyle())`."""
+        return self._http.address
+
+    @property
+    def http_endpoint(self) -> str:
+        """The same as a configuration names it: `http://` or, with TLS, `https://`."""
+        return f"{'https' if self.scenario.tls is not None else 'http'}://{self.http_address}"
+
+    @property
     def token_url(self) -> str:
         """Where client credentials are exchanged, with `Scenario(token_endpoint=True)`."""
         return self._endpoint.url
@@ -97,12 +114,15 @@ class Emulator:
         return self.world.add_app(name)
 
     async def stop_serving(self) -> None:
-        """Take the gRPC port down: connections break hard, new ones are refused. The world goes on."""
+        """Take the ports down: connections break hard, new ones are refused. The world goes on."""
         await self._server.stop()
+        await self._http.stop()
 
     async def start_serving(self) -> None:
-        """Listen again on the same port."""
+        """Listen (again, on the same ports)."""
         await self._server.start()
+        if self.scenario.http is not None:
+            await self._http.start()
 
     async def reconnect(self) -> None:
         """A hard cut of every connection: down, and up again on the same port at once."""

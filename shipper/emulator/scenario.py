@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shipper.emulator.http_style import HttpStyle
+
 Clock = Callable[[], int]  # wall time in Unix milliseconds
 
 
@@ -98,6 +100,9 @@ class Scenario:
     gzip: bool = False  # for clients that accept it
     max_concurrent_streams: int | None = None  # for each connection
     tls: Tls | None = None
+    http: HttpStyle | None = None  # None: the HTTP gateway is not served
+    http_host: str | None = None  # None: as for gRPC
+    http_port: int = 0  # 0: a free one
 
     # What the calls give.
     history_lines: int = 100_000  # of one container that can be replayed

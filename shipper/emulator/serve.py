@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from shipper.emulator.emulator import Emulator
+from shipper.emulator.http_style import Form, HttpStyle
 from shipper.emulator.mischief import Mischief
 from shipper.emulator.scenario import Reflection, Scenario, Tls, Traffic
 from shipper.emulator.text import LineSource, lines_of_files
@@ -34,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `shipper emulator`."""
     traffic = Traffic()
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:50051", type=_address)
+    parser.add_argument(
+        "--http", metavar="HOST:PORT", type=_address, help="serve the HTTP gateway too, with the same calls"
+    )
+    parser.add_argument(
+        "--http-style", metavar="WORDS", type=_style, default=HttpStyle(),
+        help=f"how it writes JSON, words with commas between: a form of streams ({', '.join(Form)}), envelope, snake, "
+        "numbers, enum-numbers, sparse, keep-alive=SECONDS",
+    )  # fmt: skip
     parser.add_argument("--organization", default="acme-corp")
     parser.add_argument("--token", default="emulator-token", help="the bearer token that is accepted")
     parser.add_argument("--apps", type=_whole, default=traffic.apps, help="how many (default %(default)s)")
@@ -109,6 +118,9 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
         gzip=options.gzip,
         max_concurrent_streams=options.max_streams,
         tls=tls,
+        http=None if options.http is None else options.http_style,
+        http_host=None if options.http is None else options.http[0],
+        http_port=0 if options.http is None else options.http[1],
         history_lines=options.history,
         keep_ledger=False,
         traffic=Traffic(
@@ -151,9 +163,13 @@ def introduction(ignite: Emulator) -> str:
         token=json.dumps(scenario.token),
         tls=tls,
     )
+    gateway = ""
+    if scenario.http is not None:
+        gateway = f"HTTP gateway: {ignite.http_endpoint} (streams as {scenario.http.form})\n"
     indented = "".join(f"    {line}\n" for line in configuration.splitlines())
     return (
         f"An emulated Ignite listens on {ignite.address} (gRPC, reflection: {scenario.reflection}).\n"
+        f"{gateway}"
         f"Token: {scenario.token}\n"
         f"Token endpoint: {ignite.token_url} (client {scenario.client_id}, secret {scenario.client_secret})\n\n"
         f"A configuration for it:\n\n{indented}\n"
@@ -174,6 +190,13 @@ def _address(text: str) -> tuple[str, int]:
     if not separator or not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host, int(port)
+
+
+def _style(words: str) -> HttpStyle:
+    try:
+        return HttpStyle().parsed(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> float:
