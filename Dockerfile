@@ -7,6 +7,8 @@ FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python3 -m venv /opt/shipper
+# The tool that lists what the image is made of stays behind in this stage.
+RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom==7.5.0
 # The dependencies are a layer of their own: a change of the code alone does not install them again.
 COPY pyproject.toml constraints.txt ./
 RUN python3 -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > requirements.txt \
@@ -22,6 +24,8 @@ RUN /opt/shipper/bin/pip install --no-deps . \
  && find /opt/shipper -type d -name __pycache__ -prune -exec rm -rf {} + \
  && find /opt/shipper -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
  && python3 -m compileall -q -j 0 /opt/shipper/lib
+RUN /opt/sbom/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+      --output-file /opt/shipper/sbom.json /opt/shipper/bin/python
 
 FROM ${BASE}
 ARG VERSION=0.1.0

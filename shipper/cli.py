@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     if settings is None:
         return MISUSED
     from shipper import daemon
+    from shipper.daemon import cores
 
+    cores.leave_none()
     return _run_async(daemon.run(settings, config_path=arguments.config))
 
 

@@ -116,6 +116,24 @@ def test_nothing_of_the_build_is_left() -> None:
     assert not list(root.glob("root/.cache/*"))
 
 
+def test_what_the_image_is_made_of_is_listed_in_it() -> None:
+    root = Path(IMAGE)
+    listed = json.loads((root / "opt/shipper/sbom.json").read_text())
+    assert listed["bomFormat"] == "CycloneDX"
+    assert listed["metadata"]["component"]["name"] == "shipper"
+    packages = next((root / "opt/shipper/lib").glob("python3*/site-packages"))
+    there = {
+        line.partition(": ")[2].strip().lower().replace("_", "-")
+        for metadata in packages.glob("*.dist-info/METADATA")
+        for line in metadata.read_text().splitlines()
+        if line.startswith("Name: ")
+    }
+    named = {component["name"].lower().replace("_", "-") for component in listed["components"]}
+    assert there - named <= {"shipper"}
+    assert {"aiohttp", "orjson", "zstandard"} <= named
+    assert not root.joinpath("opt/sbom").exists()
+
+
 async def test_it_has_no_capabilities_no_root_and_nothing_to_write_to_but_its_volume(pod: Pod) -> None:
     status, output = await pod.run(
         "sh",
