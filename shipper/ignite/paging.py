@@ -10,6 +10,8 @@ from shipper.ignite.status import CallFailed, Code, Status
 T = TypeVar("T")
 
 MOST_PAGES: Final = 1_000  # a server whose cursor never ends must not keep us asking
+MOST_ROWS: Final = 100_000  # of all pages: a hostile server must not fill the memory
+LONGEST_CURSOR: Final = 64 * 1024
 
 
 async def all_pages(method: str, ask: Callable[[str], Awaitable[tuple[list[T], str]]]) -> list[T]:
@@ -19,6 +21,8 @@ async def all_pages(method: str, ask: Callable[[str], Awaitable[tuple[list[T], s
     while len(cursors) <= MOST_PAGES:
         page, cursor = await ask(cursors[-1])
         rows += page
+        if len(rows) > MOST_ROWS or len(cursor) > LONGEST_CURSOR:
+            break
         if not cursor:
             return rows
         cursors.append(cursor)

@@ -15,6 +15,8 @@ import pytest
 
 from shipper.config.secret import Secret
 from shipper.ignite.framing import MAX_MESSAGE, Deframer, frame
+from shipper.ignite.paging import all_pages
+from shipper.ignite.status import CallFailed
 from shipper.ignite.token_endpoint import TokenEndpoint
 from shipper.telemetry.crashes import FLUSH_S, reported
 from shipper.telemetry.redaction import Redaction
@@ -157,3 +159,18 @@ async def test_a_token_that_comes_in_pieces_is_whole() -> None:
 def test_the_http_client_bounds_what_it_unpacks() -> None:
     """From 3.13.3 on (CVE-2025-69223); pyproject.toml asks for that."""
     assert tuple(int(part) for part in aiohttp.__version__.split(".")[:3]) >= (3, 13, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cursor"), [(60_000, "next"), (1, "x" * 100_000)], ids=["too many rows", "a cursor without end"]
+)
+async def test_a_listing_that_would_fill_the_memory_is_given_up(rows: int, cursor: str) -> None:
+    asked: list[str] = []
+
+    async def page(at: str) -> tuple[list[str], str]:
+        asked.append(at)
+        return ["app"] * rows, f"{len(asked)}{cursor}"
+
+    with pytest.raises(CallFailed, match="ListApps does not end"):
+        await all_pages("ListApps", page)
+    assert len(asked) <= 2
