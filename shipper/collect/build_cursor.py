@@ -17,6 +17,7 @@ from xxhash import xxh3_64
 from shipper.model import CursorWrite, StoredCursor
 
 _VERSION: Final = 1
+_SEEN_EVERY_MS: Final = 24 * 3_600_000  # how exact `seen_ms` is
 
 
 class Source(StrEnum):
@@ -31,8 +32,8 @@ class BuildCursor:
     """The lines of one output that were taken.
 
     `build_id` is its build_id, or the deploy_id of a compile. `time_ms` is the build's own time (its lines may have
-    none), `known_ms` when it was first heard of, both Unix ms. `certain` says that the platform itself names it as a
-    build of this app. A `closed` one is not asked for again.
+    none), `known_ms` when it was first heard of, `seen_ms` when last, all Unix ms. `certain` says that the platform
+    itself names it as a build of this app that prints. A `closed` one is not asked for again.
     """
 
     key: str
@@ -40,12 +41,26 @@ class BuildCursor:
     source: Source
     time_ms: int
     known_ms: int
+    seen_ms: int
     certain: bool = True
     closed: bool = False
     lines: int = 0
     digest: int = 0
     _at: int = 0
     _hash: Any = field(default_factory=xxh3_64)
+
+    def confirm(self, time_ms: int, now_ms: int, *, certain: bool) -> bool:
+        """Something names the build again, and may know more of it; whether that is worth storing."""
+        sure = certain and not self.certain
+        news = sure or now_ms - self.seen_ms > _SEEN_EVERY_MS
+        self.certain = self.certain or certain
+        if sure and not self.lines:
+            self.closed = False  # when it was asked for, it may not have been there yet
+        if time_ms and not self.lines:
+            self.time_ms = time_ms
+        if news:
+            self.seen_ms = now_ms
+        return news
 
     def begin(self) -> None:
         """A replay begins."""
@@ -82,6 +97,7 @@ class BuildCursor:
             "source": self.source.value,
             "time_ms": self.time_ms,
             "known_ms": self.known_ms,
+            "seen_ms": self.seen_ms,
             "certain": self.certain,
             "closed": self.closed,
             "lines": self.lines,
@@ -103,6 +119,7 @@ class BuildCursor:
             Source(state["source"]),
             state["time_ms"],
             state["known_ms"],
+            state["seen_ms"],
             state["certain"],
             state["closed"],
             state["lines"],

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Final
 
 from shipper.backoff import Backoff
+from shipper.collect.build_list import BuildList
+from shipper.collect.build_reader import Access
+from shipper.collect.builds import AppBuilds
 from shipper.collect.context import Context
 from shipper.collect.keys import parse_key
 from shipper.collect.subscription import LogSubscription
 from shipper.collect.watch import AppWatch
 from shipper.collect.watchdog import Watchdog
 from shipper.ignite.status import Action, CallFailed, Status
-from shipper.model import App, StoredCursor
+from shipper.model import App, Kind, StoredCursor
 
 log = logging.getLogger("shipper.collect")
 
@@ -25,6 +29,8 @@ MISSED_LISTINGS: Final = (
 )
 DRAIN_QUIET_S: Final = 0.2
 DRAIN_AT_MOST_S: Final = 3.0
+BUILDS_EVERY: Final = 3  # listings: builds take a minute, and what they print can be had later
+NONE_NAMED: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 _GLOB: Final = frozenset("*?[")
 
 Stored = Callable[[], Awaitable[Sequence[StoredCursor]]]
@@ -73,6 +79,8 @@ class Collector:
     poll_interval_s: float
     follow_logs: bool = True
     follow_events: bool = True
+    follow_builds: bool = False
+    named_builds: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cursors: Sequence[StoredCursor] = ()
     stored: Stored | None = None
     watches: dict[str, AppWatch] = field(default_factory=dict)
@@ -83,10 +91,14 @@ class Collector:
     _holding: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _selected: asyncio.Event = field(default_factory=asyncio.Event)
     _listing_failed: bool = False
+    _build_list: BuildList | None = None
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         self._backoff = self.context.backoff()
+        if self.context.builds is not None:
+            self._build_list = BuildList(self.context, Access(self.context.builds), self.poll_interval_s)
+        self._heed_builds()
         for cursor in self.cursors:
             self._stored.setdefault(parse_key(cursor.key)[1], []).append(cursor)
         self.cursors = ()
@@ -97,7 +109,14 @@ class Collector:
             yield from watch.subscriptions.values()
 
     def select(
-        self, selection: Selection, poll_interval_s: float, *, follow_logs: bool, follow_events: bool
+        self,
+        selection: Selection,
+        poll_interval_s: float,
+        *,
+        follow_logs: bool,
+        follow_events: bool,
+        follow_builds: bool = False,
+        named_builds: Mapping[str, Sequence[str]] = NONE_NAMED,
     ) -> None:
         """Collect this of the same organization from now on. Subscriptions that go on are left alone; those of an app
         that is no longer selected end, and its cursors stay for when it is selected again.
@@ -105,13 +124,27 @@ class Collector:
         assert selection.organization == self.selection.organization
         self.selection = selection
         self.poll_interval_s = poll_interval_s
-        self.follow_logs, self.follow_events = follow_logs, follow_events
+        self.follow_logs, self.follow_events, self.follow_builds = follow_logs, follow_events, follow_builds
+        self.named_builds = named_builds
+        self._heed_builds()
         self._selected.set()
+
+    def _heed_builds(self) -> None:
+        listing = self._build_list
+        if listing is None:
+            return
+        listing.every_s, listing.named = BUILDS_EVERY * self.poll_interval_s, self.named_builds
+        if self.follow_builds:
+            listing.wanted.set()
+        else:
+            listing.wanted.clear()
 
     async def run(self) -> None:
         """Until cancelled, or until something says that going on would write garbage."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Watchdog(self.context, self.subscriptions).run(), name="watchdog")
+            if self._build_list is not None:
+                tasks.create_task(self._build_list.run(), name="list of builds")
             self._watch_named(tasks)
             wait: float | None = 0.0
             while True:
@@ -194,7 +227,12 @@ class Collector:
         self._selected.clear()
         gone = [name for name in self.watches if not self.selection.takes(name)]
         for name in self.watches.keys() - set(gone):
-            self.watches[name].follow(self.poll_interval_s, logs=self.follow_logs, events=self.follow_events)
+            self.watches[name].follow(
+                self.poll_interval_s,
+                logs=self.follow_logs,
+                events=self.follow_events,
+                builds=self.follow_builds,
+            )
         self._watch_named(tasks)
         if gone:
             await self._let_go(gone)
@@ -224,13 +262,18 @@ class Collector:
 
     def _watch(self, name: str, tasks: asyncio.TaskGroup) -> None:
         app = App(self.selection.organization, name)
+        stored = self._stored.pop(app, ())
+        ours = [cursor for cursor in stored if parse_key(cursor.key)[0] is Kind.BUILDS]
+        listing = self._build_list
         watch = AppWatch(
             app,
             self.context,
-            self._stored.pop(app, ()),
+            [cursor for cursor in stored if cursor not in ours],
             self.poll_interval_s,
             self.follow_logs,
             self.follow_events,
+            self.follow_builds,
+            None if listing is None else AppBuilds(app, self.context, listing, ours),
         )
         self.watches[name] = watch
         log.info("watching app", extra={"app": str(app)})

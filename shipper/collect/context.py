@@ -11,8 +11,9 @@ from typing import Final
 from shipper.backoff import Backoff
 from shipper.collect.habits import Habits
 from shipper.collect.intake import Intake
+from shipper.collect.offers import Offers
 from shipper.collect.states import States
-from shipper.ignite.port import Platform
+from shipper.ignite.port import Builds, Platform
 from shipper.ignite.status import OK, Action, Code, Status
 from shipper.meter import Meter
 
@@ -30,7 +31,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Ports and clocks. `clock` is wall time in seconds; durations come from the loop's clock."""
+    """Ports and clocks. `clock` is wall time in seconds; durations come from the loop's clock. Without the port
+    `builds` nothing of builds is collected.
+    """
 
     platform: Platform
     intake: Intake
@@ -41,6 +44,8 @@ class Context:
     parked_s: float = PARKED_S
     habits: Habits = field(default_factory=Habits)
     trouble: Trouble = field(default_factory=Trouble)
+    builds: Builds | None = None
+    offers: Offers = field(default_factory=Offers)
 
     def now_ms(self) -> int:
         return int(self.clock() * 1000)

@@ -38,7 +38,8 @@ class EventSubscription:
     """Follows the events of one app.
 
     `named` is told the replica_id and time (Unix ms) of every event on the stream, and of those that GetAppEvents
-    shows, also again; and whether it happened since the app is followed for certain. `last_data` is when the stream
+    shows, also again; and whether it happened since the app is followed for certain. `heard` is told the text of every
+    event that is taken. `last_data` is when the stream
     last brought something, of the loop's clock.
     """
 
@@ -47,6 +48,7 @@ class EventSubscription:
     ledger: EventLedger
     context: Context
     named: Callable[[str, int, bool], None]
+    heard: Callable[[str], None] | None = None
     recheck_s: float = RECHECK_S
     state: State | None = None
     last_data: float = 0.0
@@ -202,6 +204,8 @@ class EventSubscription:
             if self.ledger.take(event, now):
                 self.context.intake.take_event(self.app, event.timestamp_ms, self._encode(event), self.ledger)
                 self._taken += 1
+                if self.heard is not None:
+                    self.heard(event.message)
             else:
                 repeats += 1
         if repeats:

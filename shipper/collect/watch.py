@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shipper.backoff import Backoff
+from shipper.collect.builds import AppBuilds
 from shipper.collect.closed import Closed, split
 from shipper.collect.context import Context
 from shipper.collect.cursor import Cursor
@@ -37,10 +38,13 @@ class AppWatch:
     poll_interval_s: float
     follow_logs: bool = True
     follow_events: bool = True
+    follow_builds: bool = False
+    builds: AppBuilds | None = None  # needed to follow builds
     subscriptions: dict[str, LogSubscription] = field(default_factory=dict)
     problem: Status | None = None  # why the last listing failed
     _events: EventSubscription | None = None
     _following: asyncio.Task[None] | None = None  # the task of `_events`
+    _building: asyncio.Task[None] | None = None  # the task of `builds`
     _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # the tasks of `subscriptions`
     _paused: dict[str, Cursor] = field(default_factory=dict)
     _left_open: dict[str, StoredCursor] = field(init=False)
@@ -67,10 +71,10 @@ class AppWatch:
 
     # ---- from outside ----
 
-    def follow(self, poll_interval_s: float, *, logs: bool, events: bool) -> None:
+    def follow(self, poll_interval_s: float, *, logs: bool, events: bool, builds: bool = False) -> None:
         """Follow this from now on, and list the replicas so often. What goes on is left alone."""
         self.poll_interval_s = poll_interval_s
-        self.follow_logs, self.follow_events = logs, events
+        self.follow_logs, self.follow_events, self.follow_builds = logs, events, builds
         self._nudge.set()
 
     def leave(self) -> None:
@@ -112,6 +116,8 @@ class AppWatch:
         """The subscriptions of the app itself, beside those of its replicas."""
         if self._events is not None:
             yield self._events
+        if self.builds is not None:
+            yield from self.builds.readers.values()
 
     @property
     def listed_ms(self) -> int | None:
@@ -128,7 +134,8 @@ class AppWatch:
         writes = [*(cursor.whole() for cursor in self._paused.values()), self._ledger.write()]
         now_ms = self.context.now_ms()
         open_ = [StoredCursor(write.key, write.state, write.segments, now_ms) for write in writes]
-        return [*self._closed.stored(), *self._left_open.values(), *open_]
+        builds = [] if self.builds is None else self.builds.remains()
+        return [*self._closed.stored(), *self._left_open.values(), *open_, *builds]
 
     def _knows(self, replica_id: str) -> bool:
         return (
@@ -153,8 +160,9 @@ class AppWatch:
                     self._polled = asyncio.Event()
                     await self._until_next_poll(wait)
                 self._ended = True
-                if self._following is not None:
-                    self._following.cancel()
+                for task in (self._following, self._building):
+                    if task is not None:
+                        task.cancel()
         finally:
             self._polled.set()
             self.context.meter.forget("replicas", str(self.app))
@@ -163,11 +171,17 @@ class AppWatch:
         """Start and end what `follow` has asked for. What was taken by then stays known."""
         ended: set[asyncio.Task[None]] = set()
         if self.follow_events and self._following is None:
-            self._events = EventSubscription(self.app, self._ledger, self.context, self.event_names)
+            heard = None if self.builds is None else self.builds.hear
+            self._events = EventSubscription(self.app, self._ledger, self.context, self.event_names, heard)
             self._following = tasks.create_task(self._events.run(), name=f"events {self.app}")
         elif not self.follow_events and self._following is not None:
             ended.add(self._following)
             self._events = self._following = None
+        if self.follow_builds and self._building is None and self.builds is not None:
+            self._building = tasks.create_task(self.builds.run(), name=f"builds of {self.app}")
+        elif not self.follow_builds and self._building is not None:
+            ended.add(self._building)
+            self._building = None
         if not self.follow_logs:
             self._paused |= {name: one.cursor for name, one in self.subscriptions.items()}
             ended |= set(self._reading.values())
