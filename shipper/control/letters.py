@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from shipper.buffer import LetterFilter, LetterTotals
@@ -35,19 +35,19 @@ class Letters(Protocol):
 def letter_calls(letters: Letters) -> Mapping[str, Call]:
     """By their names on the socket."""
 
-    async def listing(request: Request) -> AsyncIterator[Answer]:
+    async def listing(request: Request) -> AsyncGenerator[Answer, None]:
         wanted = _wanted(request)
         limit, cut = field(request, "limit", int, 0), field(request, "cut", int, 0) or None
         async for letter in _each(letters, wanted, limit, newest_first=True):
             yield {"letter": letter_to_wire(letter, cut)}
         yield {"end": {"meant": (await letters.count(wanted)).letters}}
 
-    async def replaying(request: Request) -> AsyncIterator[Answer]:
+    async def replaying(request: Request) -> AsyncGenerator[Answer, None]:
         wanted, meant = await _limited(letters, request)
         done = 0 if field(request, "dry_run", bool, False) else await letters.replay(wanted)
         yield {"end": {"meant": meant, "done": done}}
 
-    async def dropping(request: Request) -> AsyncIterator[Answer]:
+    async def dropping(request: Request) -> AsyncGenerator[Answer, None]:
         wanted, meant = await _limited(letters, request)
         done = 0 if field(request, "dry_run", bool, False) else await letters.drop(wanted)
         yield {"end": {"meant": meant, "done": done}}

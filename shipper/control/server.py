@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -87,8 +88,9 @@ class ControlServer:
                 raise BadRequest(
                     f"this daemon has no command {request.get('call')!r}: is it another version?"
                 )
-            async for answer in call(request):
-                await self._write(writer, answer)
+            async with aclosing(call(request)) as answers:
+                async for answer in answers:
+                    await self._write(writer, answer)
         except ShipperError as error:
             await self._write(writer, {"error": str(error)})
 

@@ -8,7 +8,7 @@ An answer with `error` or `end` is the last one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -21,7 +21,7 @@ LONGEST_REQUEST: Final = 64 * 1024
 
 Request = Mapping[str, Any]
 Answer = Mapping[str, Any]
-Call = Callable[[Request], AsyncIterator[Answer]]
+Call = Callable[[Request], AsyncGenerator[Answer, None]]
 
 T = TypeVar("T")
 
