@@ -96,6 +96,29 @@ def deadletter(arguments: argparse.Namespace) -> int:
     return _run_async(room.run(arguments, settings.buffer.path, opened, lambda line: _print([line])))
 
 
+def tap(arguments: argparse.Namespace) -> int:
+    """Show records as they pass the daemon."""
+    settings = _settings(arguments.config)
+    if settings is None:
+        return MISUSED
+    from shipper.control import tap as room
+
+    return room.run(arguments, settings.buffer.path, lambda line: _print([line]), room.warn_on_stderr)
+
+
+def top(arguments: argparse.Namespace) -> int:
+    """Show in the terminal how the daemon does."""
+    from shipper.control import top as room
+
+    url: str | None = arguments.url
+    if url is None:
+        settings = _settings(arguments.config)
+        if settings is None:
+            return MISUSED
+        url = room.address_of(settings.telemetry.listen)
+    return room.run(arguments, url, lambda line: _print([line]))
+
+
 def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of the configuration."""
     from shipper.config.schema import schema_text
@@ -201,6 +224,20 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
         room_of_letters.add_arguments(told, _add_config)
         told.set_defaults(action=deadletter)
+
+    told = commands.add_parser("top", help="show how the daemon does, live in the terminal")
+    if command == "top":
+        from shipper.control import top as room_of_sight
+
+        room_of_sight.add_arguments(told)
+        told.set_defaults(action=top)
+
+    told = commands.add_parser("tap", help="show records as they pass the daemon")
+    if command == "tap":
+        from shipper.control import tap as room_of_records
+
+        room_of_records.add_arguments(told, _add_config)
+        told.set_defaults(action=tap)
 
     helps = {
         "demo": "show it all on this machine, without an account",
