@@ -91,11 +91,19 @@ def check_storage(buffer: BufferSettings | None, sinks: Mapping[str, SinkSetting
 def check_clear_text(sinks: Mapping[str, SinkSettings]) -> Iterator[Finding]:
     """Records on the wire in clear text."""
     for name, sink in sinks.items():
-        if isinstance(sink, SentrySettings):
-            url = urlsplit(sink.dsn.reveal())
+        for key, address in _carries_key(sink):
+            url = urlsplit(address)
             if url.scheme == "http" and not is_loopback(url.hostname or ""):
                 message = "is http, so lines and the key cross the network in clear text; use https"
-                yield _warning(("sinks", name, "dsn"), message)
+                yield _warning(("sinks", name, key), message)
+
+
+def _carries_key(sink: SinkSettings) -> Iterator[tuple[str, str]]:
+    """The setting with the address that gets a key as it is. S3's signs, and is often a store beside the daemon."""
+    if isinstance(sink, SentrySettings):
+        yield "dsn", sink.dsn.reveal()
+    if isinstance(sink, DatadogSettings) and sink.endpoint_url:
+        yield "endpoint_url", sink.endpoint_url
 
 
 def check_unalterable(file: FilePath) -> Iterator[Finding]:

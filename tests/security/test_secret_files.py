@@ -1,4 +1,4 @@
-"""Secrets in files that others can open, and a configuration that others can change, are told at the start."""
+"""Secrets that others can read, in a file or on the wire, and a configuration that others can change are told."""
 
 from __future__ import annotations
 
@@ -62,3 +62,18 @@ def test_a_configuration_that_others_can_change_is_told_even_without_a_secret(
 ) -> None:
     said = warnings(tmp_path, "{type: token, token: '${TOKEN}'}", mode)
     assert [message.startswith("every user of this machine can change") for message in said] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("http://relay.example:8080", True), ("https://relay.example", False), ("http://127.0.0.1:8080", False)],
+)
+def test_a_datadog_key_over_plaintext_to_another_machine_is_told(
+    tmp_path: Path, address: str, told: bool
+) -> None:
+    file = tmp_path / "shipper.yaml"
+    sink = f"  search: {{type: datadog, api_key: '${{TOKEN}}', endpoint_url: '{address}'}}\n"
+    file.write_text(CONFIG.format(auth="{type: none}") + sink)
+    file.chmod(0o600)
+    problems = examine(file, {"TOKEN": "0badc0de0badc0de0badc0de0badc0de"}).problems
+    assert [problem.path for problem in problems] == ["sinks.search.endpoint_url"] * told
