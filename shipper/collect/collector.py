@@ -268,7 +268,7 @@ class Collector:
         watch = AppWatch(
             app,
             self.context,
-            [cursor for cursor in stored if cursor not in ours],
+            [cursor for cursor in stored if parse_key(cursor.key)[0] is not Kind.BUILDS],
             self.poll_interval_s,
             self.follow_logs,
             self.follow_events,

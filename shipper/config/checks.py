@@ -63,11 +63,9 @@ def _check_tls_files(ignite: IgniteSettings) -> Iterator[Finding]:
 
 
 def check_collect(collect: CollectSettings) -> Iterator[Finding]:
-    """What is asked for and not done by this version."""
-    if collect.builds:
-        yield _warning(
-            ("collect", "builds"), "build logs are not collected by this version yet; set it to false"
-        )
+    """What is asked for and turned off."""
+    if collect.build_ids and not collect.builds:
+        yield _warning(("collect", "build_ids"), "has no effect, because collect.builds is false")
 
 
 def check_storage(buffer: BufferSettings | None, sinks: Mapping[str, SinkSettings]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from shipper.config.secret import Secret
 from shipper.config.section import Section
-from shipper.config.types import DurationIn, FilePath, GrpcEndpoint, HttpUrl, Text
+from shipper.config.types import DurationIn, FilePath, GrpcEndpoint, HttpUrl, Shown, Text, Texts
 
 # RFC 9113 section 8.2.2 forbids the connection's own fields in HTTP/2; gRPC reserves `grpc-` and sets content-type
 # and te itself (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Requests").
@@ -215,15 +215,22 @@ class CollectSettings(Section):
         description="Collect pod events (OOM kills, failed probes, wake and sleep). Default true.",
     )
     builds: bool = Field(
-        default=False,
+        default=True,
         description=(
-            "Build logs. This version does not collect them yet: true is accepted with a warning. Default "
-            "false."
+            "Collect what builds and compiles print, each once, before the platform forgets it (after 3 days). Default "
+            "true. What the platform does not offer is said once and asked for again each hour."
+        ),
+    )
+    build_ids: Annotated[Mapping[Text, Texts], Shown("apps with their build ids")] = Field(
+        default={},
+        description=(
+            "Builds to read, by app: `{checkout: [bld_01HZX9]}`. Default none. Needed only for image builds that the "
+            "platform's own list does not connect with an app."
         ),
     )
 
     @model_validator(mode="after")
     def _something_is_collected(self) -> CollectSettings:
-        if not (self.logs or self.events):
-            raise ValueError("turns both logs and events off, so nothing would be collected")
+        if not (self.logs or self.events or self.builds):
+            raise ValueError("turns logs, events and builds off, so nothing would be collected")
         return self

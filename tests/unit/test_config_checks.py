@@ -62,9 +62,11 @@ def test_client_secret_over_plaintext_to_another_machine_is_a_warning(findings_o
     assert found == ([warning("ignite.auth.token_url", message)] if warned else [])
 
 
-def test_builds_are_a_warning_and_not_silently_left_out(findings_of):
-    assert findings_of(LOCAL + SINKS + "collect: {builds: true}\n") == [
-        warning("collect.builds", "build logs are not collected by this version yet; set it to false")
+def test_builds_that_are_named_and_not_collected_are_a_warning(findings_of):
+    named = "build_ids: {checkout: [bld_01HZX9], search: bld_01HZXA}"
+    assert findings_of(LOCAL + SINKS + f"collect: {{{named}}}\n") == []
+    assert findings_of(LOCAL + SINKS + f"collect: {{builds: false, {named}}}\n") == [
+        warning("collect.build_ids", "has no effect, because collect.builds is false")
     ]
 
 
@@ -120,12 +122,12 @@ def test_directory_that_is_the_buffers_own_is_an_error_even_through_a_link(findi
 def test_one_bad_section_hides_nothing_about_the_others(findings_of):
     found = findings_of(
         "ignite: {endpoint: nope, organization: a, auth: {type: none}}\n"
-        "collect: {builds: true}\n"
+        "collect: {builds: false, build_ids: {a: b}}\n"
         "sinks: {a: {type: directory, path: x}, b: {type: directory, path: x}, c: {type: s3}}\n"
     )
     assert [path for _, path, _ in found] == [
         "ignite.endpoint",
-        "collect.builds",
+        "collect.build_ids",
         "sinks.b.path",
         "sinks.c.bucket",
     ]
