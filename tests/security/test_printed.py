@@ -18,6 +18,7 @@ from shipper import cli, daemon
 from shipper.archive.codec import LogIdentity, compress, decode, encode_log_run
 from shipper.archive.layout import object_key
 from shipper.config.interpolation import expand
+from shipper.control import tap
 from shipper.control.showing import json_of, line_of, page_of
 from shipper.errors import ShipperError
 from shipper.model import Batch, Codec, DeadLetter, Kind, Partition
@@ -131,6 +132,27 @@ def test_dead_letters_are_shown_in_lines_that_no_terminal_obeys(text: str) -> No
         assert "\n" not in line
     labels = [line[:10].strip() for line in page]
     assert labels == ["letter", "sink", "app", "kind", "record of", "refused", "answer", "record"]
+
+
+@hostile
+@pytest.mark.parametrize("kind", ["logs", "events", "builds", "gaps"])
+def test_what_tap_shows_is_a_line_that_no_terminal_obeys(text: str, kind: str) -> None:
+    names = (
+        "app",
+        "replica_id",
+        "stream",
+        "line",
+        "kind",
+        "reason",
+        "message",
+        "stream_kind",
+        "detail",
+        "lost",
+    )
+    record = {"timestamp_ms": 1_790_000_000_000, **dict.fromkeys(names, text)}
+    for line in (tap._text(kind, record), tap._json(kind, record)):
+        assert obeyed(line) == []
+        assert "\n" not in line
 
 
 @hostile
