@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from shipper.daemon import cores
 
     cores.leave_none()
-    return _run_async(daemon.run(settings, config_path=arguments.config))
+    return _run_async(daemon.run(settings, config_path=arguments.config, watch=arguments.watch))
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -206,6 +206,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
     told = commands.add_parser("run", help="run the daemon in the foreground")
     _add_config(told)
+    told.add_argument(
+        "--no-watch",
+        dest="watch",
+        action="store_false",
+        help="read the configuration again on SIGHUP alone, not when it or a file that it names has changed",
+    )
     told.set_defaults(action=run)
 
     told = commands.add_parser("check", help="say everything that is wrong with a configuration")

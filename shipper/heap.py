@@ -44,6 +44,11 @@ def leave_alone_what_is_there() -> None:
     gc.set_threshold(_YOUNG, 10, 10)
 
 
+def look_again() -> None:
+    """Call when some of what was there may be garbage."""
+    gc.unfreeze()
+
+
 async def give_back() -> None:
     """Again and again, until cancelled."""
     malloc_trim = _glibc("malloc_trim")

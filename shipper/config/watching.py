@@ -71,17 +71,25 @@ class Settled:
 
 @dataclass(slots=True)
 class Watch:
-    """Watches `files`, of which `known` is what is in use."""
+    """Watches the files that it looked at, of which `known` is what they held."""
 
-    files: frozenset[Path]
     known: Look = field(default_factory=dict)
     every_s: float = EVERY_S
     _looker: Looker = field(default_factory=Looker)
 
-    async def look(self) -> Look:
-        """What the files hold now; from now on this is what is known."""
-        self.known = await asyncio.to_thread(self._looker.look, self.files)
+    @property
+    def files(self) -> frozenset[Path]:
+        """Those that are watched."""
+        return frozenset(self.known)
+
+    async def look(self, files: Iterable[Path]) -> Look:
+        """What these files hold now; from now on they are watched."""
+        self.known = await asyncio.to_thread(self._looker.look, frozenset(files))
         return self.known
+
+    def keep(self, files: Iterable[Path]) -> None:
+        """Of the files that are watched, watch these alone."""
+        self.known = {file: self.known[file] for file in files if file in self.known}
 
     async def changed(self) -> None:
         """Return when they hold something else than what is known, and no longer change."""

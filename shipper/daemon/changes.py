@@ -23,8 +23,7 @@ class Version:
 class Changes:
     """What has to be done so that another configuration is in force.
 
-    `changed` sinks have other settings. Records of `transformed` ones go through another pipeline. `at_next_start` are
-    settings that a running daemon cannot change.
+    `changed` sinks have other settings. Records of `transformed` ones go through another pipeline.
     """
 
     added: tuple[str, ...] = ()
@@ -38,7 +37,6 @@ class Changes:
     listen: bool = False
     log: bool = False
     others: bool = False
-    at_next_start: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return any(getattr(self, one.name) for one in fields(self))
@@ -91,8 +89,16 @@ def changes(before: Version, after: Version) -> Changes:
         listen=old.telemetry.listen != new.telemetry.listen,
         log=old.log != new.log,
         others=old.shutdown != new.shutdown or _removals(old, both) != _removals(new, both),
-        at_next_start=tuple(_at_next_start(old, new)),
     )
+
+
+def at_next_start(began: Settings, after: Settings) -> tuple[str, ...]:
+    """Settings that a running daemon cannot change, and that are not what it began with."""
+    fixed = {
+        "buffer.path": (began.buffer.path, after.buffer.path),
+        "telemetry.sentry_dsn": (began.telemetry.sentry_dsn, after.telemetry.sentry_dsn),
+    }
+    return tuple(name for name, (one, other) in fixed.items() if one != other)
 
 
 def _files_that_differ(before: Version, after: Version) -> set[tuple[str, ...]]:
@@ -136,10 +142,3 @@ def _for_the_buffer(settings: Settings) -> tuple[object, ...]:
     """Sinks, what they are compressed with, and routes decide what is committed for whom."""
     sinks = {name: getattr(sink, "compression", None) for name, sink in settings.sinks.items()}
     return sinks, settings.routes, settings.buffer.max_size, settings.buffer.when_full
-
-
-def _at_next_start(old: Settings, new: Settings) -> Iterator[str]:
-    if old.buffer.path != new.buffer.path:
-        yield "buffer.path"
-    if old.telemetry.sentry_dsn != new.telemetry.sentry_dsn:
-        yield "telemetry.sentry_dsn"

@@ -247,7 +247,7 @@ def _dialect(daemon: Daemon) -> str:
 
 def _token(daemon: Daemon, clock: _Clock) -> tuple[int | None, str]:
     """When the token expires, and why there is none that is good."""
-    tokens, trouble = daemon.platform.tokens, daemon.collector.context.trouble
+    tokens, trouble = daemon.collecting.connection.tokens.source, daemon.collector.context.trouble
     expires_ms, problem = None, ""
     if isinstance(tokens, ClientCredentials):
         left_s = tokens.expires_in_s

@@ -10,11 +10,15 @@ from pathlib import Path
 from shipper import __version__
 from shipper.config.secret import secrets_in
 from shipper.config.settings import Settings
+from shipper.daemon.applying import apply
+from shipper.daemon.changes import Changes, Version
 from shipper.daemon.parts import parts
+from shipper.daemon.reloading import Apply, Reloading
+from shipper.daemon.serving import Daemon
 from shipper.daemon.sight import Sight
-from shipper.daemon.signals import Stop
+from shipper.daemon.signals import Signals
 from shipper.errors import ShipperError
-from shipper.heap import give_back, leave_alone_what_is_there, share_one_arena
+from shipper.heap import give_back, leave_alone_what_is_there, look_again, share_one_arena
 from shipper.telemetry.crashes import reported
 from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
@@ -22,15 +26,18 @@ from shipper.telemetry.log import Logging, configure, on_loop_exception
 log = logging.getLogger("shipper.daemon")
 
 
-async def run(settings: Settings, *, config_path: Path) -> int:
-    """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged."""
+async def run(settings: Settings, *, config_path: Path, watch: bool = True) -> int:
+    """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged.
+
+    With `watch` it is read again when a file changes, else on SIGHUP alone.
+    """
     share_one_arena()
     logging_ = configure(settings.log.format, settings.log.level, secrets=secrets_in(settings))
     asyncio.get_running_loop().set_exception_handler(on_loop_exception)
     try:
         with reported(settings.telemetry.sentry_dsn, logging_.redaction):
             log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
-            return await _run(settings, logging_, Sight(config_file=str(config_path)))
+            return await _run(settings, logging_, Sight(config_file=str(config_path)), watch=watch)
     except (ShipperError, OSError) as error:
         log.error("shipper cannot run: %s", error)  # noqa: TRY400 - the message says it all
         return 1
@@ -38,9 +45,9 @@ async def run(settings: Settings, *, config_path: Path) -> int:
         logging_.close()
 
 
-async def _run(settings: Settings, logging_: Logging, sight: Sight) -> int:
-    stop = Stop()
-    with stop.listening():
+async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bool) -> int:
+    signals = Signals()
+    with signals.heeded():
         async with (
             parts(settings, sight, logging_.redaction.apply) as daemon,
             asyncio.TaskGroup() as background,
@@ -55,8 +62,29 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight) -> int:
                 background.create_task(daemon.control.run(), name="control"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
+            reloading = Reloading(
+                file=Path(sight.config_file),
+                in_force=Version(settings),
+                apply=_applying(daemon, logging_),
+                asked=signals.reload,
+                meter=daemon.meter,
+                told=sight.reloaded,
+                watches=watch,
+            )
             try:
-                return await daemon.serve(stop, settings.shutdown.timeout)
+                return await daemon.serve(signals, reloading)
             finally:
                 for task in beside:
                     task.cancel()
+
+
+def _applying(daemon: Daemon, logging_: Logging) -> Apply:
+    async def in_force(before: Version, after: Version, changes: Changes) -> None:
+        for secret in secrets_in(after.settings):
+            logging_.redaction.add(secret)
+        await apply(daemon, before, after, changes)
+        if changes.log:
+            logging_.change(after.settings.log.format, after.settings.log.level)
+        look_again()
+
+    return in_force

@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Final
 from shipper.buffer import Buffer
 from shipper.collect.collector import Collector
 from shipper.collect.intake import Intake
+from shipper.config.settings import Settings
 from shipper.control.server import ControlServer
-from shipper.daemon.signals import Stop
+from shipper.daemon.collecting import Collecting
+from shipper.daemon.delivering import Delivering
+from shipper.daemon.listening import Listening
+from shipper.daemon.reloading import Reloading
+from shipper.daemon.signals import Signals
 from shipper.deliver.worker import Worker
 from shipper.errors import ShipperError
 from shipper.telemetry.health import Liveness, Readiness
@@ -30,23 +35,38 @@ LAST_RESORT_S: Final = (
     10.0  # beyond shutdown.timeout: something swallowed its cancellation, and the data is safe
 )
 LEVELS_EVERY_S: Final = 2.0
-CONNECTED: Final = "platform"
 WRITABLE: Final = "buffer"
 
 
 @dataclass(slots=True)
 class Daemon:
-    """The parts, ready to run."""
+    """The parts, ready to run. `settings` are those in force."""
 
+    settings: Settings
     meter: PrometheusMeter
-    platform: GrpcPlatform | HttpPlatform
     buffer: Buffer
-    workers: Sequence[Worker]
+    delivering: Delivering
     intake: Intake
-    collector: Collector
+    collecting: Collecting
+    listening: Listening
     liveness: Liveness
     readiness: Readiness
     control: ControlServer
+
+    @property
+    def platform(self) -> GrpcPlatform | HttpPlatform:
+        """The one that is collected from."""
+        return self.collecting.connection.platform
+
+    @property
+    def collector(self) -> Collector:
+        """The one at work."""
+        return self.collecting.collector
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """One for each sink, also for one that is removed and not yet done with."""
+        return [delivery.worker for delivery in self.delivering]
 
     async def show_connections(self) -> None:
         """Set the gauges of the platform's connections again and again, until cancelled."""
@@ -56,44 +76,38 @@ class Daemon:
             self.meter.level("streams_open", lanes.open)
             await asyncio.sleep(LEVELS_EVERY_S)
 
-    async def serve(self, stop: Stop, shutdown_timeout_s: float) -> int:
+    async def serve(self, signals: Signals, reloading: Reloading) -> int:
         """Collect and deliver until asked to stop, then drain; 1 where something made going on impossible."""
         failure: BaseException | None = None
         async with asyncio.TaskGroup() as delivery:
-            for worker in self.workers:
-                delivery.create_task(worker.run(), name=f"deliver {worker.sink.name}")
+            self.delivering.begin(delivery)
             async with asyncio.TaskGroup() as intake:
                 committing = intake.create_task(self.intake.run(), name="intake")
-                failure = await self._collect_until(stop.asked)
-                last_resort = _last_resort(shutdown_timeout_s)
-                deadline = asyncio.get_running_loop().time() + shutdown_timeout_s
+                failure = await self._collect_until(signals.stop, reloading)
+                timeout_s = self.settings.shutdown.timeout
+                last_resort = _last_resort(timeout_s)
+                deadline = asyncio.get_running_loop().time() + timeout_s
                 await self._commit_rest(committing, deadline)
-            await self._deliver_rest(deadline)
+            await self.delivering.drain(deadline)
         last_resort.cancel()
         return 0 if failure is None else 1
 
-    async def _collect_until(self, asked: asyncio.Event) -> BaseException | None:
+    async def _collect_until(self, stop: asyncio.Event, reloading: Reloading) -> BaseException | None:
         """Collect until asked to stop; the error, where collection cannot go on."""
         try:
             async with asyncio.TaskGroup() as collection:
-                tasks = [
-                    collection.create_task(self.collector.run(), name="collect"),
-                    collection.create_task(self._watch_readiness(), name="readiness"),
-                ]
-                await asked.wait()
-                await self.collector.drain()
-                for task in tasks:
-                    task.cancel()
+                collecting = collection.create_task(self.collecting.run(), name="collection")
+                reload = collection.create_task(reloading.run(), name="reload")
+                await stop.wait()
+                reload.cancel()
+                await self.collecting.drain()
+                collecting.cancel()
         except ExceptionGroup as failure:
             for error in _leaves(failure):
                 expected = isinstance(error, ShipperError)
                 log.error("collection stops: %s", error, exc_info=None if expected else error)  # noqa: TRY400
             return failure
         return None
-
-    async def _watch_readiness(self) -> None:
-        await self.collector.ready.wait()
-        self.readiness.met(CONNECTED)
 
     async def _commit_rest(self, committing: asyncio.Task[None], deadline: float) -> None:
         """Commit what is pending. A buffer that takes nothing must not hold the exit: the platform can replay it."""
@@ -102,17 +116,6 @@ class Daemon:
         if not committing.done():
             log.error("the last records could not be committed; they are read again at the next start")
             committing.cancel()
-
-    async def _deliver_rest(self, deadline: float) -> None:
-        left = await asyncio.gather(*(worker.drain(deadline) for worker in self.workers))
-        for worker, records in zip(self.workers, left, strict=True):
-            if records:
-                log.warning(
-                    "records remain in the buffer and are delivered at the next start",
-                    extra={"sink": worker.sink.name, "records": records},
-                )
-        if not any(left):
-            log.info("drained: everything collected is delivered")
 
 
 def _last_resort(shutdown_timeout_s: float) -> threading.Timer:

@@ -35,3 +35,12 @@ class Sight:
     config_since_ms: int = field(default_factory=_now_ms)
     reload: ReloadFacts | None = None
     rates: Rates | None = None  # made by the first look
+
+    def reloaded(self, at_s: float, problem: str) -> None:
+        """A reload was attempted; `problem` says why it was refused."""
+        from shipper.telemetry.facts import ReloadFacts  # where nothing is reloaded, it is not loaded
+
+        at_ms = int(at_s * 1000)
+        self.reload = ReloadFacts(at_ms, problem)
+        if not problem:
+            self.config_since_ms = at_ms

@@ -6,41 +6,49 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 log = logging.getLogger("shipper.daemon")
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
 
 @dataclass(slots=True)
-class Stop:
-    """SIGTERM and SIGINT: the first asks for a drain, the second ends the process at once."""
+class Signals:
+    """SIGTERM and SIGINT: the first asks for a drain, the second ends the process at once. SIGHUP asks for a reload,
+    any number of them until it is begun for one.
+    """
 
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def listening(self) -> _Listening:
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
         """Handles the signals while the context lasts."""
-        return _Listening(self)
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            loop.add_signal_handler(number, self.stopped, number)
+        loop.add_signal_handler(signal.SIGHUP, self.hung_up)
+        try:
+            yield
+        finally:
+            for number in (*_STOPPING, signal.SIGHUP):
+                loop.remove_signal_handler(number)
 
-    def signalled(self, number: signal.Signals) -> None:
-        if self.asked.is_set():
+    def stopped(self, number: signal.Signals) -> None:
+        if self.stop.is_set():
             log.error(
                 "%s again: shipper ends at once; what is not delivered is safe in the buffer", number.name
             )
             os._exit(1)
         log.info("%s: draining", number.name)
-        self.asked.set()
+        self.stop.set()
 
-
-@dataclass(frozen=True, slots=True)
-class _Listening:
-    stop: Stop
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.signalled, number)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    def hung_up(self) -> None:
+        if self.stop.is_set():
+            log.info("SIGHUP: the configuration is not read again, as the daemon is ending")
+            return
+        self.reload.set()

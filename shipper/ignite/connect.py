@@ -10,7 +10,6 @@ from shipper.config.endpoint import join_host_port
 from shipper.config.platform import IgniteSettings
 from shipper.ignite.auth import ClientCredentials, FixedToken, NoToken, TokenFile, TokenSource
 from shipper.ignite.dial import Dial
-from shipper.ignite.exchangeable import ExchangeableTokens
 from shipper.ignite.grpc import GrpcPlatform
 from shipper.ignite.http2.client import PROTOCOL, Http2Transport
 from shipper.ignite.tls import client_context
@@ -21,10 +20,15 @@ if TYPE_CHECKING:  # loaded where the endpoint asks for it
     from shipper.ignite.gateway.platform import HttpPlatform
 
 
-def connect(settings: IgniteSettings, meter: Meter | None = None) -> GrpcPlatform | HttpPlatform:
-    """The platform, not yet asked for anything. Raises ConfigError where the TLS files cannot be used."""
+def connect(
+    settings: IgniteSettings, meter: Meter | None = None, tokens: TokenSource | None = None
+) -> GrpcPlatform | HttpPlatform:
+    """The platform, not yet asked for anything. Raises ConfigError where the TLS files cannot be used.
+
+    Calls have tokens of `tokens`, which is closed with the platform; without it, as `auth` says.
+    """
     endpoint = settings.endpoint
-    tokens = ExchangeableTokens(token_source(settings.auth, meter))
+    tokens = tokens or token_source(settings.auth, meter)
     headers = {header: value.reveal() for header, value in settings.headers.items()}
     scheme = "https" if endpoint.tls else "http"
     base_url = f"{scheme}://{_authority(settings)}"

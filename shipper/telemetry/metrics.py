@@ -217,6 +217,22 @@ SERIES: Final[tuple[Series, ...]] = (
     # the process
     _gauge("build_info", "", "Always 1; which version is running.", Label("version")),
     _gauge(
+        "config_info",
+        "",
+        "Always 1; the SHA-256 of the configuration in force with every default, without the values of secrets.",
+        Label("sha256"),
+    ),
+    _gauge(
+        "config_last_reload_successful",
+        "",
+        "1 if the configuration could be taken over when it was last read; 0 means that the one before is in force.",
+    ),
+    _gauge(
+        "config_last_reload_success_timestamp_seconds",
+        "seconds",
+        "When the configuration was last taken over, Unix time; at first the start.",
+    ),
+    _gauge(
         "event_loop_lag_seconds",
         "seconds",
         "How late a beat of the event loop came in the last minute, at most.",

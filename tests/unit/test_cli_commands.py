@@ -37,8 +37,9 @@ def daemon(monkeypatch):
     """A daemon that does nothing but note how it was called."""
     fake = types.SimpleNamespace(called=[], status=0, report=[], error=None)
 
-    async def run(settings, *, config_path):
+    async def run(settings, *, config_path, watch):
         fake.called.append((settings.ignite.organization, config_path))
+        fake.watches = watch
         if fake.error is not None:
             raise fake.error
         return fake.status
@@ -48,9 +49,16 @@ def daemon(monkeypatch):
         return fake.report
 
     fake.run, fake.connect_report = run, connect_report
+    fake.cores = types.SimpleNamespace(leave_none=lambda: None)
     monkeypatch.setitem(sys.modules, "shipper.daemon", fake)
     monkeypatch.setattr(shipper, "daemon", fake, raising=False)
     return fake
+
+
+@pytest.mark.parametrize(("words", "watches"), [([], True), (["--no-watch"], False)])
+def test_run_watches_its_files_unless_told_otherwise(config, daemon, words, watches):
+    assert cli.main(["run", "--config", str(config), *words]) == 0
+    assert daemon.watches is watches
 
 
 def test_check_of_a_good_configuration_says_what_it_does(config, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shipper.config.settings import Settings
-from shipper.daemon.changes import Changes, Version, changes
+from shipper.daemon.changes import Changes, Version, at_next_start, changes
 from tests.fakes.pipelines import SINKS
 
 DATADOG = {"type": "datadog", "api_key": "0" * 32}
@@ -51,7 +51,7 @@ ROUTED = [{"match": {"app": "a"}, "sinks": "archive", "continue": True}, {"sinks
         ({"read": [{}]}, Changes()),
         ({"buffer": {"max_size": "1GiB"}}, Changes(buffer=True)),
         ({"buffer": {"when_full": "drop_oldest"}}, Changes(buffer=True)),
-        ({"buffer": {"path": "x"}}, Changes(at_next_start=("buffer.path",))),
+        ({"buffer": {"path": "x"}}, Changes()),
         ({"apps": {"include": ["a"]}}, Changes(collection=True)),
         ({"collect": {"poll_interval": "1s"}}, Changes(collection=True)),
         ({"ignite": {"organization": "other"}}, Changes(platform=True)),
@@ -62,10 +62,7 @@ ROUTED = [{"match": {"app": "a"}, "sinks": "archive", "continue": True}, {"sinks
             Changes(platform=True),
         ),
         ({"telemetry": {"listen": None}}, Changes(listen=True)),
-        (
-            {"telemetry": {"sentry_dsn": "https://key@localhost/1"}},
-            Changes(at_next_start=("telemetry.sentry_dsn",)),
-        ),
+        ({"telemetry": {"sentry_dsn": "https://key@localhost/1"}}, Changes()),
         ({"log": {"level": "debug"}}, Changes(log=True)),
         ({"shutdown": {"timeout": "1s"}}, Changes(others=True)),
     ],
@@ -75,6 +72,16 @@ def test_each_section_has_its_own_change(after, expected):
     assert found == expected
     assert bool(found) == (expected != Changes())
     assert found.said()
+
+
+def test_what_a_running_daemon_cannot_change_waits_for_the_next_start():
+    began = version().settings
+    for section, names in (
+        ({"buffer": {"path": "x"}}, ("buffer.path",)),
+        ({"telemetry": {"sentry_dsn": "https://key@localhost/1"}}, ("telemetry.sentry_dsn",)),
+        ({"buffer": {"max_size": "1GiB"}}, ()),
+    ):
+        assert at_next_start(began, version(**section).settings) == names
 
 
 def test_sinks_of_records_follow_what_is_read_and_archives_do_not():

@@ -72,9 +72,9 @@ def test_an_app_is_a_label_of_one_series_only() -> None:
     ]
 
 
-def test_only_labels_with_known_values_sinks_apps_and_the_version_exist() -> None:
+def test_only_labels_with_known_values_sinks_apps_and_what_runs_exist() -> None:
     free = {label.name for series in SERIES for label in series.labels if not label.values}
-    assert free == {"sink", "app", "version"}
+    assert free == {"sink", "app", "version", "sha256"}
 
 
 def test_label_sets_that_can_be_named_are_there_from_the_start() -> None:
@@ -203,7 +203,9 @@ def test_the_page_has_no_created_samples_and_all_of_its_own_series() -> None:
     names = {name for name, _ in samples(PrometheusMeter(sinks=["archive"]))}
     assert not [name for name in names if name.endswith("_created")]
     assert {"process_resident_memory_bytes", "process_open_fds", "python_info"} <= names
-    without_instances = {f"shipper_{series.name}" for series in SERIES if series.name == "replicas"}
+    without_instances = {
+        f"shipper_{series.name}" for series in SERIES if series.name in ("replicas", "config_info")
+    }
     served = {re.sub(r"_(bucket|count|sum)$", "", name) for name in names if own(name)}
     assert served == {f"shipper_{series.name}" for series in SERIES} - without_instances
 
