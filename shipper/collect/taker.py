@@ -23,6 +23,9 @@ from shipper.ignite.port import LogChunk
 from shipper.model import GapReason, Kind, Replica
 
 LOOKS: Final = 2  # listings that may be stale before a doubt becomes a gap
+DISORDER_MS: Final = (
+    1_000  # lines are out of order by that: some may be missing just outside of what shows it
+)
 BRIEF_S: Final = 5.0  # a connection that ends sooner has only read what a container that ended has to say
 
 
@@ -211,10 +214,11 @@ class Taker:
         self.context.intake.touch(self.cursor)
 
     def _record(self, stretch: Stretch, *, restarted: bool) -> None:
+        until = max(stretch.to_ms, self.replica.started_ms) if restarted else stretch.to_ms
         self.gap(
             GapReason.RESTARTED if restarted else GapReason.ROTATED,
             stretch.from_ms,
-            stretch.to_ms,
+            until + DISORDER_MS,
             "the container restarted while no stream was open to it"
             if restarted
             else "the platform's history begins later than what had been taken",
@@ -223,10 +227,16 @@ class Taker:
     def gap(
         self, reason: GapReason, from_ms: int, to_ms: int | None, detail: str, lost: int | None = None
     ) -> None:
-        """Record a loss of this replica; `to_ms` None is now."""
+        """Record a loss of this replica since the last line before it; `to_ms` None is now."""
         replica = self.replica
         self.context.intake.gap(
-            replica.app, reason, from_ms, to_ms, replica_id=replica.replica_id, detail=detail, lost=lost
+            replica.app,
+            reason,
+            from_ms - DISORDER_MS,
+            to_ms,
+            replica_id=replica.replica_id,
+            detail=detail,
+            lost=lost,
         )
 
     def gone(self) -> None:

@@ -47,8 +47,8 @@ class Container:
     """
 
     __slots__ = (
-        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "_shuffles", "drained",
-        "ended", "floor", "removed", "started_ms",
+        "_base", "_hold", "_ledger", "_limit", "_lines", "_order", "_readers", "_sent", "_shuffles", "carried",
+        "drained", "ended", "floor", "removed", "started_ms",
     )  # fmt: skip
 
     def __init__(self, started_ms: int, ledger: Ledger, limit: int, order: ReplayOrder) -> None:
@@ -56,6 +56,7 @@ class Container:
         self.floor = 0
         self.ended = False  # prints no more; its history can still be read
         self.removed = False  # its history cannot be asked for any more; open readers go on to its end
+        self.carried = False  # somebody was sent a line of it
         self.drained = False  # it has ended, and a reader has brought everything to the last line
         self._ledger = ledger
         self._limit = limit
@@ -140,6 +141,7 @@ class Container:
             reader.bell.set()
 
     def _mark(self, positions: Sequence[int]) -> None:
+        self.carried |= bool(positions)
         for position in positions:
             if position >= self._base:
                 self._sent[position - self._base] = 1

@@ -80,11 +80,13 @@ class Verdict:
     gaps: Counter[str] = field(default_factory=Counter)
     empty_gaps: Counter[str] = field(default_factory=Counter)
     declared: int = 0
+    sent_twice: int = 0
 
     @property
     def miscounted(self) -> bool:
         """Whether the gaps of a full buffer, where there are no others, say another number than what is missing."""
-        return set(self.gaps) == {"buffer_full"} and self.declared != self.in_gaps
+        exact = self.in_gaps <= self.declared <= self.in_gaps + self.sent_twice
+        return set(self.gaps) == {"buffer_full"} and not exact
 
     @property
     def good(self) -> bool:
@@ -96,6 +98,7 @@ def judge(sink: str, truth: Truth, had: Counter[Printed], gaps: Iterable[GapSpan
     """Compare one sink with the truth. `once`: nothing may be there more often than it was printed."""
     spans = list(gaps)
     verdict = Verdict(sink, had.total(), gaps=Counter(span.reason for span in spans))
+    verdict.sent_twice = truth.twice.total()
     verdict.declared = sum(span.lost or 0 for span in spans)
     surplus = had - truth.printed
     verdict.repeated = (surplus & truth.twice).total() if once else surplus.total()
@@ -103,22 +106,29 @@ def judge(sink: str, truth: Truth, had: Counter[Printed], gaps: Iterable[GapSpan
         verdict.doubled = surplus - truth.twice
     used: set[int] = set()
     for line, count in (truth.printed - had).items():
-        _account(verdict, truth, spans, used, line, count)
+        _account(verdict, truth, spans, used, line, count, within_reach=truth.obtainable[line] > had[line])
     verdict.empty_gaps = Counter(span.reason for at, span in enumerate(spans) if at not in used)
     return verdict
 
 
 def _account(
-    verdict: Verdict, truth: Truth, spans: list[GapSpan], used: set[int], line: Printed, count: int
+    verdict: Verdict,
+    truth: Truth,
+    spans: list[GapSpan],
+    used: set[int],
+    line: Printed,
+    count: int,
+    *,
+    within_reach: bool,
 ) -> None:
     """Where a missing line belongs."""
     covering = [at for at, span in enumerate(spans) if span.covers(line)]
     used.update(covering)
     if covering:
         verdict.in_gaps += count
-        if truth.obtainable[line] and not any(spans[at].reason in DROPPED for at in covering):
+        if within_reach and not any(spans[at].reason in DROPPED for at in covering):
             verdict.needless[line] += count
-    elif line.replica_id in truth.unlisted and not truth.obtainable[line]:
+    elif line.replica_id in truth.unlisted and not within_reach:
         verdict.unlisted += count
     else:
         verdict.lost[line] += count

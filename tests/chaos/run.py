@@ -63,7 +63,7 @@ async def run(plan: Plan, folder: Path) -> Outcome:
         await asyncio.to_thread(harvest.look)
         verdicts = harvest.verdicts()
         faults = _violations(site, harvest, verdicts, status)
-        wrong = [line for verdict in verdicts for line in (verdict.lost | verdict.doubled | verdict.needless)]
+        wrong = {line for verdict in verdicts for line in (verdict.lost | verdict.doubled | verdict.needless)}
         lives = [
             life(site, harvest, line) for line in sorted(wrong, key=lambda line: line.timestamp_ms)[:_LIVES]
         ]

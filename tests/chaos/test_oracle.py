@@ -57,6 +57,12 @@ def test_a_line_in_a_gap_that_can_still_be_had_is_a_broken_promise_unless_the_bu
     assert judge("s3", known, Counter(), [gap(0, 9, reason="buffer_full")], once=True).good
 
 
+def test_of_identical_lines_those_that_can_still_be_had_are_told_from_those_that_are_gone() -> None:
+    known, span = truth(*[line(1)] * 5, obtainable=(line(1), line(1))), gap(0, 9)
+    assert judge("s3", known, Counter([line(1)] * 2), [span], once=True).good
+    assert not judge("s3", known, Counter([line(1)]), [span], once=True).good
+
+
 def test_a_line_twice_is_a_broken_promise_of_an_archive_and_not_of_a_record_sink() -> None:
     known, had = truth(line(1)), Counter([line(1), line(1)])
     assert judge("s3", known, had, [], once=True).doubled == Counter([line(1)])

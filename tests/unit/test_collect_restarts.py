@@ -80,6 +80,26 @@ async def test_a_container_that_restarts_while_its_stream_is_cut_leaves_a_gap() 
 
 
 @virtual_time
+async def test_the_gap_of_a_restart_reaches_to_the_new_container_where_its_first_line_is_said_to_be_older() -> (
+    None
+):
+    async with collecting() as it:
+        replica = await started(it, "one", "two")
+        it.platform.refuse("StreamAppLogs", Code.UNAVAILABLE, times=1000)
+        replica.cut()
+        await asyncio.sleep(3)
+        lost = replica.print("nobody reads this")
+        replica.restart()
+        replica.print("again, late", at_ms=replica.now_ms() - 2_500)
+        it.platform.refusals.clear()
+        await it.until(lambda: "again, late" in it.durable.texts())
+        await asyncio.sleep(20)
+        (gap,) = it.durable.gaps()
+        assert gap["reason"] == GapReason.RESTARTED
+        assert gap["from_ms"] <= lost[0].time <= gap["to_ms"]
+
+
+@virtual_time
 async def test_a_listing_that_is_stale_by_one_poll_makes_no_gap_of_a_restart() -> None:
     async with collecting() as it:
         replica = await started(it, "one", "two")

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from shipper.collect.states import State
+from shipper.collect.taker import DISORDER_MS
 from shipper.ignite.status import Code
 from shipper.model import GapReason, Kind
 from tests.fakes.collection import Collection, collecting
@@ -75,7 +76,28 @@ async def test_a_rotation_is_a_gap_between_what_was_taken_and_where_the_replay_b
         assert gap["reason"] == GapReason.ROTATED
         assert gap["stream_kind"] == Kind.LOGS
         assert (gap["app"], gap["replica_id"]) == ("checkout", "checkout-1")
-        assert gap["from_ms"] <= last < lost[0].time < gap["to_ms"] == first.time
+        assert gap["from_ms"] <= last < lost[0].time < first.time
+        assert gap["to_ms"] == first.time + DISORDER_MS
+
+
+@virtual_time
+async def test_the_gap_of_a_rotation_holds_lost_lines_that_were_out_of_order_by_less_than_a_second() -> None:
+    async with collecting() as it:
+        replica = await started(it, "one", "two")
+        it.platform.refuse("StreamAppLogs", Code.UNAVAILABLE, times=1000)
+        replica.cut()
+        late = replica.print("late, and rotated away", at_ms=replica.now_ms() - 900)
+        await asyncio.sleep(2)
+        early = replica.print("rotated away")
+        replica.print("kept, and late", at_ms=replica.now_ms() - 900)
+        replica.rotate(keep=1)
+        it.platform.refusals.clear()
+        await it.until(lambda: "kept, and late" in it.durable.texts())
+        await asyncio.sleep(20)
+        assert it.durable.counter() == Counter(it.platform.printed) - Counter([*late, *early])
+        (gap,) = it.durable.gaps()
+        for line in (*late, *early):
+            assert gap["from_ms"] <= line.time <= gap["to_ms"]
 
 
 @virtual_time
