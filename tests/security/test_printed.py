@@ -7,18 +7,20 @@ import io
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from shipper import cli, daemon
 from shipper.archive.codec import LogIdentity, compress, decode, encode_log_run
 from shipper.archive.layout import object_key
 from shipper.config.interpolation import expand
-from shipper.control import tap
+from shipper.control import tap, top_view
 from shipper.control.showing import json_of, line_of, page_of
 from shipper.errors import ShipperError
 from shipper.model import Batch, Codec, DeadLetter, Kind, Partition
@@ -27,6 +29,8 @@ from shipper.sinks.directory.sink import place
 from shipper.sinks.port import Delivered
 from shipper.sinks.stdout import StdoutSink
 from shipper.telemetry.log import configure
+from shipper.telemetry.status import status
+from tests.fakes.facts import facts
 from tests.integration.sink_conformance import HOSTILE_NAMES
 
 HOSTILE = {
@@ -153,6 +157,25 @@ def test_what_tap_shows_is_a_line_that_no_terminal_obeys(text: str, kind: str) -
     for line in (tap._text(kind, record), tap._json(kind, record)):
         assert obeyed(line) == []
         assert "\n" not in line
+
+
+def everywhere(value: Any, text: str) -> Any:
+    """The same answer of /api/status with `text` behind everything that is called something."""
+    if isinstance(value, dict):
+        return {name: everywhere(inner, text) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [everywhere(inner, text) for inner in value]
+    is_name = isinstance(value, str) and not re.fullmatch(r"[0-9T:.Z+-]*", value)
+    return f"{value}{text}" if is_name else value
+
+
+@hostile
+def test_what_top_shows_drives_no_terminal(text: str) -> None:
+    said = everywhere(status(facts()), text)
+    for picture in (top_view.picture(said, 200, 60), top_view.everything(said)):
+        console = Console(file=io.StringIO(), width=200, no_color=True, force_terminal=False)
+        console.print(picture)
+        assert obeyed(console.file.getvalue()) == []  # type: ignore[attr-defined]
 
 
 @hostile
