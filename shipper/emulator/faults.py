@@ -21,6 +21,7 @@ class Fault:
     message: str = ""
     delay_s: float = 0.0
     empty: bool = False
+    retry_after_s: float | None = None  # when the server wants to be asked again
 
     def lift(self) -> None:
         """Let calls through again."""
@@ -57,9 +58,12 @@ class Faults:
         app: str | None = None,
         times: int | None = None,
         message: str = "refused on request",
+        retry_after_s: float | None = None,
     ) -> Fault:
         """Answer coming calls with an error, `times` times or until the fault is lifted."""
-        return self._add(Fault(method, app, times, status=status_of(status), message=message))
+        return self._add(
+            Fault(method, app, times, status=status_of(status), message=message, retry_after_s=retry_after_s)
+        )
 
     def deny(self, app: str) -> Fault:
         """PERMISSION_DENIED for one app, until the fault is lifted; its open streams are cut with it."""

@@ -78,6 +78,6 @@ async def _stream(handler: Streaming, message: Any, call: HttpCall) -> None:
 
 
 async def _say(exchange: Exchange, status: int, value: Mapping[str, Any]) -> None:
-    await exchange.begin(status, "application/json")
+    await exchange.begin(status, {"content-type": "application/json"})
     await exchange.send(text_of(dict(value)))
     await exchange.end()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol
@@ -13,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from shipper.emulator.http_json import object_of, text_of
 from shipper.emulator.http_style import Form, HttpStyle
+from shipper.emulator.service import PUSHBACK
 
 # As google.api.http maps them: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 _HTTP: Final[Mapping[grpc.StatusCode, int]] = {
@@ -30,6 +32,7 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
+_TYPE: Final = "content-type"
 JSON: Final = "application/json"
 _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.SSE: "text/event-stream"}
 _GARBAGE: Final = {
@@ -41,7 +44,7 @@ _GARBAGE: Final = {
 class Exchange(Protocol):
     """An HTTP answer, whatever the version."""
 
-    async def begin(self, status: int, content_type: str) -> None:
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Send status and headers."""
 
     async def send(self, data: bytes) -> None:
@@ -72,6 +75,7 @@ class HttpCall:
     style: HttpStyle
     kind: Any
     headers: Mapping[str, str]
+    _wish: Mapping[str, str] = field(default_factory=dict)
     _begun: bool = False
     _some: bool = False
     _wrote_at: float = 0.0
@@ -82,13 +86,17 @@ class HttpCall:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return tuple(self.headers.items())
 
+    def set_trailing_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
+        """Of a call that is refused: when to come back is a header of its own over HTTP."""
+        self._wish = {"retry-after": str(math.ceil(int(dict(metadata)[PUSHBACK]) / 1000))}
+
     async def abort(self, code: grpc.StatusCode, message: str = "") -> NoReturn:
         raise Aborted(code, message)
 
     async def send_initial_metadata(self, _: object) -> None:
         """A stream is open, though nothing may come for long."""
         self._begun = True
-        await self.exchange.begin(200, _TYPES.get(self.style.form, JSON))
+        await self.exchange.begin(200, {_TYPE: _TYPES.get(self.style.form, JSON)})
         await self._send({Form.ARRAY: b"[", Form.ENVELOPED_ARRAY: b'{"data": ['}.get(self.style.form, b""))
 
     async def write(self, message: bytes) -> None:
@@ -99,7 +107,7 @@ class HttpCall:
 
     async def answer(self, message: bytes) -> None:
         """The one message of a unary call."""
-        await self.exchange.begin(200, JSON)
+        await self.exchange.begin(200, {_TYPE: JSON})
         await self.exchange.send(text_of(self._enveloped(self._object(message))))
         await self.exchange.end()
 
@@ -114,7 +122,7 @@ class HttpCall:
         """Refuse; once a stream has begun, say it in the stream where the form can say it, else break it off."""
         status = {"code": error.code.value[0], "message": error.message, "details": []}
         if not self._begun:
-            await self.exchange.begin(_HTTP.get(error.code, 500), JSON)
+            await self.exchange.begin(_HTTP.get(error.code, 500), {_TYPE: JSON, **self._wish})
             envelope = {"data": None, "status": "error", **status}
             await self.exchange.send(text_of(envelope if self.style.envelope else status))
             await self.exchange.end()

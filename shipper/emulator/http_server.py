@@ -68,8 +68,8 @@ class _Exchange:
         self._request = request
         self.response = web.StreamResponse()
 
-    async def begin(self, status: int, content_type: str) -> None:
-        self.response = web.StreamResponse(status=status, headers={"content-type": content_type})
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.response = web.StreamResponse(status=status, headers=headers)
         await self.response.prepare(self._request)
 
     async def send(self, data: bytes) -> None:

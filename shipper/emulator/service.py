@@ -18,6 +18,8 @@ from shipper.emulator.streams import ENDED, EVENTS, LOGS, Calls, OpenStream
 from shipper.emulator.tokens import Tokens
 from shipper.emulator.world import EmulatedApp, EmulatedReplica, World
 
+# https://github.com/grpc/proposal/blob/master/A6-client-retries.md
+PUSHBACK: Final = "grpc-retry-pushback-ms"
 _BATCH: Final = 256  # items between two looks at the source; each is still a gRPC message of its own
 _DEFAULT_LIMIT: Final = 1000  # https://docs.dodil.io/ignite/compute/api-reference/observability
 _STREAMS: Final = {"stdout": "LOG_STREAM_STDOUT", "stderr": "LOG_STREAM_STDERR", "": "LOG_STREAM_UNSPECIFIED"}
@@ -210,6 +212,8 @@ class ComputeService:
         await self.authorize(method, context)
         fault = await self._faults.admit(method, app)
         if fault is not None and fault.status is not None:
+            if fault.retry_after_s is not None:
+                context.set_trailing_metadata(((PUSHBACK, str(round(fault.retry_after_s * 1000))),))
             await context.abort(fault.status, fault.message)
         if organization not in (None, self._world.scenario.organization):
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no organization {organization!r} for this token")

@@ -143,14 +143,23 @@ class Http11Response:
             raise came.again()
         self._came, self._coming = came, None
 
-    async def body(self) -> AsyncIterator[bytes]:
+    def body(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> Http11Response:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """No generator: one that is cancelled ends."""
         assert self._came is not None, "begun comes first"
-        content = self._came.content
         try:
-            while data := await content.readany():
-                yield data
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a chunk that is damaged
-            raise _mapped(error) from error
+            data = await self._came.content.readany()
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            # ValueError: a chunk that is damaged; RuntimeError: the connection was closed by us
+            raise _mapped(error) from (error.__cause__ or error)
+        if not data:
+            raise StopAsyncIteration
+        return data
 
     def close(self) -> None:
         if self._came is not None:

@@ -40,16 +40,14 @@ def refusal(http: int, headers: Mapping[str, str], body: bytes) -> Status:
     header, as Envoy's transcoder leaves it, or in the body.
     """
     said = grpc_status(headers)
-    if said is None or said.code in (Code.OK, Code.UNKNOWN):
-        said = _in_body(body) or said
-    wish = retry_after_s(headers.get)
     if said is None or said.code is Code.OK:
+        said = _in_body(body)
+    wish = retry_after_s(headers.get)
+    if said is None:
         shown = _moved(headers) if 300 <= http <= 399 else readable(body, headers.get("content-type") or "")
         said = Status(Code.UNKNOWN, shown, genuine=False)
-    code = code_of_http(http) if said.code is Code.UNKNOWN else said.code
-    genuine = (
-        said.genuine and said.code is not Code.UNKNOWN and not (http == 404 and said.message == _NO_ROUTE)
-    )
+    code = said.code if said.genuine or said.code is not Code.UNKNOWN else code_of_http(http)
+    genuine = said.genuine and not (http == 404 and said.message == _NO_ROUTE)
     message = f"HTTP {http}{said.message and f': {said.message}'}"
     return replace(
         said, code=code, message=message, retry_after_s=said.retry_after_s or wish, genuine=genuine
