@@ -43,8 +43,8 @@ def _number(text: str | None, per_second: float) -> float | None:
 
 
 def _until(then: str | None, now: str | None) -> float | None:
-    """The other form of Retry-After is a date (RFC 9110 section 10.2.3). The server's own Date says how far off it is; our
-    clock has to do where a server sends none.
+    """The other form of Retry-After is a date (RFC 9110 section 10.2.3). The server's own Date says how far off it is;
+    our clock has to do where a server sends none.
     """
     if then is None:
         return None
