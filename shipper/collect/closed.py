@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shipper.collect.cursor import Cursor
-from shipper.collect.intake import Writable
 from shipper.collect.keys import Forgotten, cursor_key, parse_key
+from shipper.collect.pending import Writable
 from shipper.model import App, Kind, StoredCursor
 
 WHOLE_MS: Final = 10 * 60_000  # a wrong listing is corrected within minutes; a window is kilobytes

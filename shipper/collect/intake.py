@@ -25,6 +25,7 @@ from shipper.archive.codec import (
 )
 from shipper.backoff import Backoff
 from shipper.buffer import FrameDraft, make_frames
+from shipper.collect.pending import Pending, Writable
 from shipper.errors import BufferFull, BufferUnavailable
 from shipper.meter import Meter
 from shipper.model import App, Codec, CursorWrite, Frame, Gap, GapReason, Kind, Partition
@@ -37,11 +38,6 @@ COMMIT_EVERY_S: Final = 0.2  # with the commit itself, below the quarter of a se
 COMMIT_AT: Final = 4 * 1024 * 1024  # bytes that are committed at once: a frame of this size compresses well
 HOLD_AT: Final = 8 * 1024 * 1024  # bytes beyond which readers wait; as many again may be in a commit
 
-# What is pending is reckoned as NDJSON and what the cursors add to it: a transaction has to take all of these at once.
-# The buffer wants twice their size: a fingerprint of each record, a state and the row that goes on.
-_PER_RECORD: Final = 16
-_PER_CURSOR: Final = 2 * 1024
-
 
 class Durable(Protocol):
     """The part of the buffer that intake needs."""
@@ -51,29 +47,6 @@ class Durable(Protocol):
 
     async def wait_for_space(self) -> None:
         """Return when something was freed."""
-
-
-class Writable(Protocol):
-    """A cursor that can be stored."""
-
-    @property
-    def key(self) -> str:
-        """Names it in the buffer."""
-
-    def write(self) -> CursorWrite:
-        """What the commit has to store; marks it as stored."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    drafts: dict[Partition, FrameDraft] = field(default_factory=dict)
-    cursors: dict[str, Writable] = field(default_factory=dict)
-    size: int = 0
-    since: float = 0.0
-    stored: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __bool__(self) -> bool:
-        return bool(self.drafts or self.cursors)
 
 
 @dataclass(slots=True)
@@ -94,7 +67,7 @@ class Intake:
     gaps: int = 0
     noticed: Callable[[Gap], None] | None = None
     tap: Callable[[Mapping[Partition, FrameDraft]], None] | None = None
-    _pending: _Pending = field(default_factory=_Pending)
+    _pending: Pending = field(default_factory=Pending)
     _storing: asyncio.Event | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +106,7 @@ class Intake:
                 keep = list(taken)
                 self._add_logs(identity, select(times, keep), select(streams, keep), select(lines, keep))
         self.meter.count("records_received_total", len(times), Kind.LOGS.value)
-        self.touch(cursor)
+        self._cover(cursor)
 
     def _add_logs(
         self,
@@ -158,14 +131,14 @@ class Intake:
             partition = Partition(Kind.BUILDS, identity.organization, identity.app, hour)
             self._add(partition, run, len(own), min(own), max(own))
         self.meter.count("records_received_total", len(times), Kind.BUILDS.value)
-        self.touch(cursor)
+        self._cover(cursor)
 
     def take_event(self, app: App, timestamp_ms: int, record: bytes, cursor: Writable) -> None:
         """One encoded event, with the ledger that counts it as taken."""
         partition = Partition(Kind.EVENTS, app.organization, app.name, layout.hour_of(timestamp_ms))
         self._add(partition, record, 1, timestamp_ms, timestamp_ms)
         self.meter.count("records_received_total", 1, Kind.EVENTS.value)
-        self.touch(cursor)
+        self._cover(cursor)
 
     def take_gap(self, gap: Gap) -> None:
         """A known loss: recorded, counted and said."""
@@ -208,30 +181,26 @@ class Intake:
         self.take_gap(Gap(now, app, replica_id, kind, from_ms, until, reason, detail, lost))
 
     def touch(self, cursor: Writable) -> None:
-        """Store this cursor with the next commit."""
-        cursors = self._pending.cursors
-        known = cursor.key in cursors
-        cursors[cursor.key] = cursor
-        if not known:
-            self._grow(_PER_CURSOR)
+        """Store this cursor with the next commit, or soon after where there are thousands."""
+        self._pending.touch(cursor)
         self._begin()
+
+    def _cover(self, cursor: Writable) -> None:
+        """The cursor that counts what was just added: one cannot be stored without the other."""
+        self._pending.cover(cursor)
+        self._weigh()
 
     def _add(self, partition: Partition, run: bytes, records: int, first: int, last: int) -> None:
         """Records as NDJSON, end to end."""
-        pending = self._pending
-        draft = pending.drafts.get(partition)
-        if draft is None:
-            pending.drafts[partition] = FrameDraft([run], first, last, records)
-        else:
-            draft.add([run], first, last, records)
+        self._pending.add(partition, run, records, first, last)
         self._begin()
-        self._grow(len(run) + _PER_RECORD * records)
+        self._weigh()
 
-    def _grow(self, size: int) -> None:
-        self._pending.size += size
-        if self._pending.size >= min(COMMIT_AT, self.hold_at):
+    def _weigh(self) -> None:
+        size = self._pending.size
+        if size >= min(COMMIT_AT, self.hold_at):
             self._urgent.set()
-        if self._pending.size >= self.hold_at:
+        if size >= self.hold_at:
             self._room.clear()
 
     def _begin(self) -> None:
@@ -258,21 +227,23 @@ class Intake:
         while True:
             await self._wake.wait()
             await self._let_gather()
-            pending, self._pending = self._pending, _Pending()
+            pending, self._pending = self._pending, Pending()
             self._wake.clear()
             self._urgent.clear()
             if pending:
                 self._storing = stored = pending.stored
-                writes = [cursor.write() for cursor in pending.cursors.values()]
+                first, *rest = pending.writes(self.hold_at)
                 if self.tap is not None:
                     self.tap(pending.drafts)
                 frames = await asyncio.to_thread(make_frames, pending.drafts, self.codec)
                 pending.drafts.clear()
                 self._reopen()
-                await self._store(frames, writes)
+                await self._store(frames, first)
+                for writes in rest:
+                    await self._store((), writes)
                 self._storing = None
                 stored.set()
-                del pending, writes, frames  # not while an idle intake waits for the next record
+                del pending, first, rest, frames  # not while an idle intake waits for the next record
             if self._closing:
                 if not self._pending:
                     return
@@ -336,6 +307,13 @@ class Intake:
             self.meter.count("bytes_committed_total", len(frame.data), frame.partition.kind.value)
             if frame.partition.kind is Kind.LOGS:
                 self.meter.observe("durable_seconds", max(0.0, now - frame.last_ms / 1000))
+
+
+def may_wait(max_size: int, largest_commit: int) -> int:
+    """Bytes that may wait for a commit to a buffer of that size (`Intake.hold_at`): what does not compress at all still
+    fits into one, and the cursors of as much into the buffer's log, which is a quarter of it.
+    """
+    return min(HOLD_AT, largest_commit // 2, max_size // 16)
 
 
 def select(values: Sequence[T], keep: Sequence[int]) -> list[T]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from shipper.buffer import WhenFull
-from shipper.collect.intake import HOLD_AT
+from shipper.collect.intake import may_wait
 from shipper.config.settings import Settings
 from shipper.daemon.changes import Changes, Version
 from shipper.daemon.collecting import Connection
@@ -82,4 +82,4 @@ async def _reconfigure_buffer(daemon: Daemon, settings: Settings) -> None:
         route=await asyncio.to_thread(routing, settings),
     )
     daemon.intake.codec = codec
-    daemon.intake.hold_at = min(HOLD_AT, daemon.buffer.largest_commit // 2)
+    daemon.intake.hold_at = may_wait(settings.buffer.max_size, daemon.buffer.largest_commit)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from shipper.buffer import Buffer, WhenFull
-from shipper.collect.intake import HOLD_AT, Intake
+from shipper.collect.intake import Intake, may_wait
 from shipper.config.endpoint import Address
 from shipper.config.settings import Settings
 from shipper.control.letters import letter_calls
@@ -57,10 +57,8 @@ async def parts(
             undo.pop_all()
         for name, one in equipment.items():
             delivering.put(name, one)
-        # What does not compress at all still has to fit into one commit to a small buffer.
-        intake = Intake(
-            buffer, frame_codec(settings), meter, hold_at=min(HOLD_AT, buffer.largest_commit // 2)
-        )
+        hold_at = may_wait(settings.buffer.max_size, buffer.largest_commit)
+        intake = Intake(buffer, frame_codec(settings), meter, hold_at=hold_at)
         intake.noticed = sight.gaps.append
         cursors = await buffer.cursors()
         connection = Connection.of(settings.ignite, meter)
