@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
+import re
 import select
 import sys
 import threading
@@ -32,6 +33,7 @@ LARGEST: Final = 16 * 1024 * 1024
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere is asked here
 _TICK_S: Final = 0.1
 _ONLY: Final = "verdict,received,gaps,drops,sinks,buffer,streams,replicas,platform,process"
+_KEY: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)  # several may have come at once
 _QUIT: Final = frozenset({"q", "Q", "\x03", "\x04"})
 _STEPS: Final = {"\x1b[A": -1, "\x1b[B": 1, "k": -1, "j": 1}
 _PAGES: Final = {"\x1b[5~": -1, "\x1b[6~": 1, "b": -1, " ": 1}
@@ -89,10 +91,8 @@ class Asked:
     def fetch(self, offset: int, limit: int) -> dict[str, Any]:
         """One answer. Raises Unreachable."""
         wanted = {"app": self.app, "replica": self.replica, "offset": offset, "limit": limit, "only": _ONLY}
-        url = f"{self.url.rstrip('/')}/api/status?{urlencode(wanted)}"
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise Unreachable(f"{self.url} is no address: write http://host:port")
         try:
+            url = f"{_checked(self.url)}/api/status?{urlencode(wanted)}"
             # Without the environment's proxy, which knows nothing of this machine's own addresses.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(url, timeout=PATIENCE_S) as answer:
@@ -105,6 +105,12 @@ class Asked:
         if status.get("v") != 1:
             raise Unreachable(f"{self.url} is no shipper that this version understands")
         return status
+
+
+def _checked(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError("an address begins with http:// or https://")
+    return url.rstrip("/")
 
 
 def _once(asked: Asked, console: Console, write: Callable[[str], None]) -> None:
@@ -134,14 +140,14 @@ def _live(asked: Asked, console: Console, interval_s: float) -> None:
         asking.start()
         drawn: object = None
         while True:
-            now = (id(asking.status), asking.problem, asking.paused, console.size)
+            now = (id(asking.status), asking.note, console.size)
             if now != drawn:
-                live.update(picture(asking.status, console.width, console.height, asking.note), refresh=True)
+                shown = picture(asking.status, console.width, console.height, asking.note, asking.problem)
+                live.update(shown, refresh=True)
                 drawn = now
-            key = pressed()
-            if key in _QUIT:
-                return
-            if key:
+            for key in _KEY.findall(pressed()):
+                if key in _QUIT:
+                    return
                 asking.key(key, console.height)
 
 
@@ -154,6 +160,7 @@ class Asking:
         self.paused = False
         self._asked = asked
         self._interval_s = interval_s
+        self._since = ""
         self._offset = 0
         self._limit = 50
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -171,7 +178,7 @@ class Asking:
     def note(self) -> str:
         """What is to be told beside the status."""
         if self.problem:
-            return f"NO ANSWER: {self.problem}"
+            return f"NO ANSWER since {self._since}"
         return "paused" if self.paused else ""
 
     def key(self, key: str, height: int) -> None:
@@ -196,9 +203,9 @@ class Asking:
                 self.status = self._asked.fetch(self._offset, self._limit)
                 self.problem = ""
             except Unreachable as error:
-                self.problem = (
-                    f"{error} (since {time.strftime('%H:%M:%S')})" if not self.problem else self.problem
-                )
+                if not self.problem:
+                    self._since = time.strftime("%H:%M:%S")
+                self.problem = str(error)
 
 
 @contextmanager

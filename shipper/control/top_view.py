@@ -25,27 +25,26 @@ _DIM: Final = "bright_black"
 _NOTHING: Final = "–"
 _WIDE: Final = 110  # columns from which there is room for what matters less
 _LEAST_ROWS: Final = 3
+_SHARES: Final = {"LAST ERROR": 1, "REPLICA": 3, "LAST END": 2}
 KEYS: Final = "q quit   ↑ ↓ PgUp PgDn replicas   g first   p pause"
 
 
-def picture(status: Json, width: int, height: int, note: str = "") -> RenderableType:
-    """The whole of it, `height` lines at the most."""
-    room = max(height, 12)
-    head: list[RenderableType] = [_title(status, note), _line(_verdict(status))]
-    findings = _findings(status, max(1, room // 5))
-    sinks = status["sinks"][: max(1, room // 4)]
-    fixed = len(head) + len(findings) + 2 + (len(sinks) + 2) + 2
-    rows = max(_LEAST_ROWS, room - fixed - 1)
+def picture(status: Json, width: int, height: int, note: str = "", problem: str = "") -> RenderableType:
+    """The whole of it, `height` lines at the most. `note` stands at the top, `problem` in place of the keys."""
+    findings = _findings(status, max(1, (height - 8) // 5))
+    sinks = status["sinks"][: max(1, (height - 8) // 4)]
+    rows = max(1, height - len(findings) - len(sinks) - 9)
     return Group(
-        *head,
+        _title(status, note),
+        _line(_verdict(status)),
         *findings,
         _numbers(status),
         _more(status),
         Text(""),
         _sinks(sinks, status["at"], wide=width >= _WIDE),
-        Text(""),
+        _place(status, rows),
         _replicas(status, rows, wide=width >= _WIDE),
-        Text(KEYS if not note else f"{KEYS}   {note}", style=_DIM, no_wrap=True, overflow="crop"),
+        _text(problem, "bold yellow") if problem else _text(KEYS, _DIM),
     )
 
 
@@ -59,14 +58,9 @@ def everything(status: Json) -> RenderableType:
         _more(status),
         Text(""),
         _sinks(status["sinks"], status["at"], wide=True),
-        Text(""),
+        _place(status, len(status["replicas"]["items"])),
         _replicas(status, len(status["replicas"]["items"]), wide=True),
     )
-
-
-def rows_of(height: int) -> int:
-    """How many replicas a terminal of that height could show."""
-    return max(_LEAST_ROWS, height)
 
 
 def _title(status: Json, note: str) -> Text:
@@ -80,7 +74,7 @@ def _title(status: Json, note: str) -> Text:
         ),
     )
     if note:
-        said.append(f"  {note}", style="bold yellow")
+        said.append(f"  {safe(note)}", style="bold yellow")
     return _line(said)
 
 
@@ -98,20 +92,20 @@ def _findings(status: Json, most: int, *, todo: bool = False) -> list[Text]:
             line.append(f" {safe(one['todo'])}", style=_DIM)
         lines.append(line if todo else _line(line))
     if len(found) > most:
-        lines[-1] = Text(f"{'':<9}and {len(found) - most + 1} more: see the status page", style=_DIM)
+        lines[-1] = _line(Text(f"{'':<9}and {len(found) - most + 1} more: see the status page", style=_DIM))
     return lines
 
 
 def _numbers(status: Json) -> Text:
     gaps, drops = status["gaps"], status["drops"]
     streams = status["streams"].get("logs", {})
-    lost = [gaps[one]["total"] for one in ("last_15_minutes", "last_24_hours", "since_start")]
+    lost = [gaps[one]["total"] for one in ("last_15_minutes", "last_24_hours")]
     style = "bold red" if lost[0] else ""
     return _line(
         Text.assemble(
             f"in {number(status['received']['records_per_second'])}/s   ",
-            (f"gaps {lost[0]:,} in 15 min, {lost[1]:,} in 24 h, {lost[2]:,} since start   ", style),
-            f"records lost {drops['last_15_minutes']['total']:,}, {drops['since_start']['total']:,} since start   ",
+            (f"gaps {lost[0]:,} in 15m, {lost[1]:,} in 24h   ", style),
+            f"lost {drops['last_15_minutes']['total']:,} in 15m   ",
             f"streams {streams.get('live', 0):,} of {sum(streams.values()):,} live",
         )
     )
@@ -154,8 +148,7 @@ def _sinks(sinks: Sequence[Json], at: str, *, wide: bool) -> Table:
 def _replicas(status: Json, rows: int, *, wide: bool) -> Table:
     known, at = status["replicas"], status["at"]
     shown = known["items"][:rows]
-    place = f"REPLICA ({known['offset'] + 1 if shown else 0}-{known['offset'] + len(shown)} of {known['matching']:,})"
-    titles = [place, "APP", "STATE", "LAG", "/S", *(["FOR", "RECONNECTS", "LAST END"] if wide else [])]
+    titles = ["REPLICA", "APP", "STATE", "LAG", "/S", *(["FOR", "RECONNECTS", "LAST END"] if wide else [])]
     table = _table(titles, right={"LAG", "/S", "FOR", "RECONNECTS"})
     for replica in shown:
         for stream in replica["subscriptions"][:1]:
@@ -177,16 +170,24 @@ def _replicas(status: Json, rows: int, *, wide: bool) -> Table:
     return table
 
 
+def _place(status: Json, rows: int) -> Text:
+    known = status["replicas"]
+    first, shown = known["offset"], min(rows, len(known["items"]))
+    if not shown:
+        return Text("no replica", style=_DIM)
+    return Text(f"{first + 1:,} to {first + shown:,} of {known['matching']:,} replicas", style=_DIM)
+
+
 def _table(titles: Iterable[str], right: set[str]) -> Table:
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
     for title in titles:
-        wordy = title == "LAST ERROR" or title == "LAST END" or title.startswith("REPLICA")
         table.add_column(
             title,
             justify="right" if title in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            ratio=3 if wordy else None,
+            ratio=_SHARES.get(title),
+            max_width=24 if title in ("SINK", "APP") else None,
         )
     return table
 
