@@ -66,11 +66,12 @@ def test_every_alert_fires_when_it_should_and_else_keeps_still(tmp_path: Path) -
 
 @PROMTOOL.needed
 def test_a_wrong_expectation_is_told(tmp_path: Path) -> None:
-    """promtool does look at the cases: each of them turned around fails."""
+    """promtool does look at the cases: the first of each kind turned around fails."""
     path = tmp_path / "tests.yaml"
-    wrong = [written(Case(case.alert, not case.fires, case.what, case.series, case.minute)) for case in CASES]
+    some = [next(case for case in CASES if case.fires is fires) for fires in (True, False)]
+    wrong = [written(Case(case.alert, not case.fires, case.what, case.series, case.minute)) for case in some]
     path.write_text(yaml.safe_dump({"rule_files": [str(PLAIN)], "evaluation_interval": "1m", "tests": wrong}))
-    assert PROMTOOL.run("test", "rules", path, quietly=True).count("expr: ") == len(CASES)
+    assert PROMTOOL.run("test", "rules", path, quietly=True).count("expr: ") == len(some)
 
 
 def written(case: Case) -> dict[str, Any]:
