@@ -27,6 +27,8 @@ SLICE: Final = 64 * 1024
 _TEXTS: Final = ("line", "message", "reason", "detail")
 
 Drafts = Mapping[Partition, FrameDraft]
+Show = Callable[[Drafts], None]
+"""Is shown what each commit takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Tap:
 
 
 class Taps:
-    """Everyone who taps. `attach` is given what each commit is to be shown to while there is someone, then None."""
+    """Everyone who taps. `attach` is given whom each commit is to be shown to while there is someone, then None."""
 
-    def __init__(self, attach: Callable[[Callable[[Drafts], None] | None], None]) -> None:
+    def __init__(self, attach: Callable[[Show | None], None]) -> None:
         self._attach = attach
         self._open: list[Tap] = []
 

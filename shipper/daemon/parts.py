@@ -12,6 +12,8 @@ from shipper.config.endpoint import Address
 from shipper.config.settings import Settings
 from shipper.control.letters import letter_calls
 from shipper.control.server import ControlServer
+from shipper.control.tapping import tap_calls
+from shipper.control.taps import Show, Taps
 from shipper.daemon.collecting import ASKED, CONNECTED, Collecting, Connection
 from shipper.daemon.delivering import Delivering
 from shipper.daemon.equipping import equipped, frame_codec, routing
@@ -64,7 +66,12 @@ async def parts(
         connection = Connection.of(settings.ignite, meter)
         collecting = Collecting(settings, connection, buffer, intake, meter, readiness, cursors)
         stack.push_async_callback(collecting.aclose)
-        control = ControlServer(settings.buffer.path, letter_calls(buffer.letters))
+
+        def tapped(show: Show | None) -> None:
+            intake.tap = show
+
+        calls = {**letter_calls(buffer.letters), **tap_calls(Taps(tapped))}
+        control = ControlServer(settings.buffer.path, calls)
         daemon = Daemon(
             settings, meter, buffer, delivering, intake, collecting, listening, liveness, readiness, control
         )
