@@ -10,7 +10,7 @@ from shipper.emulator import ReplayOrder
 from tests.chaos.catalogue import FAULTS, FaultKind
 
 PRINT_S: Final = 6.0  # how long the apps print once all are followed
-FIRST_S: Final = 0.1  # after every replica is followed
+FIRST_S: Final = 0.1  # after every replica has a line in an archive
 ALONE: Final = 0.5  # of the runs have one kind of fault
 STORM: Final = 0.15  # have five to eight, the others two to four
 

@@ -51,7 +51,7 @@ async def run(plan: Plan, folder: Path) -> Outcome:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(site.daemon.watch(), name="watch the daemon")
             printing = tasks.create_task(site.printer.run(), name="apps print")
-            await _until_followed(site)
+            await _until_followed(site, harvest)
             await _harm(site)
             printing.cancel()
             calm = time.monotonic()
@@ -83,11 +83,17 @@ async def run(plan: Plan, folder: Path) -> Outcome:
         )
 
 
-async def _until_followed(site: Site) -> None:
-    """What was gone before a daemon with an empty buffer first looked is nobody's loss: harm begins after that."""
+async def _until_followed(site: Site, harvest: Harvest) -> None:
+    """What was gone before a daemon with an empty buffer first looked is nobody's loss: harm begins when every replica
+    has a line in an archive.
+    """
+    wanted = {replica.replica_id for replica in site.printer.replicas}
     async with asyncio.timeout(30.0):
-        for replica in site.printer.replicas:
-            await site.ignite.calls.until_open(replica_id=replica.replica_id)
+        while not wanted <= {
+            line.replica_id for shelf in harvest.shelves.values() for line in shelf.counter()
+        }:
+            await asyncio.sleep(LOOK_EVERY_S / 2)
+            await asyncio.to_thread(harvest.look)
 
 
 async def _harm(site: Site) -> None:

@@ -34,6 +34,7 @@ def page(outcomes: Sequence[Outcome], command: str) -> str:
         "Lines that the sink had in the end, then what was lost / doubled / in gaps.\n",
         _crossed(outcomes),
         _left_out(outcomes),
+        (_TEXTS / "reliability.limits.md").read_text(),
     ]
     return "\n".join(part for part in parts if part)
 
