@@ -128,7 +128,7 @@ class Reloading:
             if found:
                 await self.apply(self.in_force, version, found)
         except (ShipperError, OSError, ValueError) as error:
-            self._refused(str(error))
+            self._refused(str(error) or type(error).__name__)
             return
         except Exception as error:
             log.exception("putting another configuration in force failed, which is a fault in shipper")
