@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import queue
 import re
 import select
@@ -31,6 +32,7 @@ DONE: Final = 0
 PATIENCE_S: Final = 5.0
 LARGEST: Final = 16 * 1024 * 1024
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - who listens everywhere is asked here
+_PIPE: Final = 160  # columns of what is no terminal
 _TICK_S: Final = 0.1
 _ONLY: Final = "verdict,received,gaps,drops,sinks,buffer,streams,replicas,platform,process"
 _KEY: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)  # several may have come at once
@@ -72,6 +74,8 @@ def run(arguments: argparse.Namespace, url: str, write: Callable[[str], None]) -
 
     asked = Asked(url, arguments.app, arguments.replica)
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_PIPE)
     if arguments.once or not (console.is_terminal and sys.stdin.isatty()):
         _once(asked, console, write)
         return DONE
@@ -118,7 +122,7 @@ def _once(asked: Asked, console: Console, write: Callable[[str], None]) -> None:
 
     status = asked.fetch(0, 1000)
     with console.capture() as captured:
-        console.print(everything(status), width=None if console.is_terminal else 160)
+        console.print(everything(status))
     for line in captured.get().splitlines():
         write(line.rstrip())
 
@@ -211,7 +215,6 @@ class Asking:
 @contextmanager
 def _keys() -> Iterator[Callable[[], str]]:
     """Keys as they are pressed, unseen; the terminal is as it was afterwards. A call waits a moment for one."""
-    import os
     import termios
     import tty
 
