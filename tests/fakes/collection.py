@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from shipper.collect.intake import Intake
 from shipper.collect.states import States
 from shipper.collect.subscription import LogSubscription
 from shipper.model import Codec, StoredCursor
+from tests.fakes.builds import FakeBuilds
 from tests.fakes.durable import FakeDurable
 from tests.fakes.meter import FakeMeter
 from tests.fakes.platform import ORG, FakePlatform
@@ -43,6 +44,8 @@ class Collection:
     exclude: Sequence[str] = ()
     events: bool = False
     logs: bool = True
+    builds: FakeBuilds | None = None
+    named_builds: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: int = 1
     meter: FakeMeter = field(default_factory=FakeMeter)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -54,10 +57,14 @@ class Collection:
         self.states = States(self.meter)
         self.collector = Collector(
             Selection(ORG, self.include, self.exclude),
-            Context(self.platform, self.intake, self.meter, self.states, clock=wall, rng=rng),
+            Context(
+                self.platform, self.intake, self.meter, self.states, clock=wall, rng=rng, builds=self.builds
+            ),
             5.0,
             follow_logs=self.logs,
             follow_events=self.events,
+            follow_builds=self.builds is not None,
+            named_builds=self.named_builds,
             cursors=self.durable.cursors(),
             stored=self._stored,
         )
