@@ -84,6 +84,11 @@ class Intake:
         """Whether readers are held back."""
         return not self._room.is_set()
 
+    @property
+    def closing(self) -> bool:
+        """Whether no more will be taken."""
+        return self._closing
+
     async def admit(self) -> None:
         """Wait while too much is pending. Call before what was read is taken."""
         while not self._room.is_set():  # of many that are let in at once, the first may fill it again

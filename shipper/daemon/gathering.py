@@ -80,6 +80,7 @@ def gather(daemon: Daemon, settings: Settings, sight: Sight, query: Query) -> Fa
         process=_process(daemon, sight),
         gaps=tuple(sight.gaps),
         unready=daemon.readiness.reasons(),
+        draining=daemon.intake.closing,
     )
 
 

@@ -64,6 +64,8 @@ def _answer(facts: Facts, level: Level, findings: Sequence[Finding]) -> str:
         return "Records were lost in the last 15 minutes."
     if level is Level.CRITICAL:
         return "Nothing is lost yet, but it soon may be."
+    if facts.draining:
+        return "Nothing is being lost; shipper is ending and delivers what it can."
     if facts.unready:
         return "Nothing is known to be lost; shipper is not ready yet."
     if level is Level.WARNING:
