@@ -229,6 +229,14 @@ _PROCESS: Final = (
         ),
     ),
     lines(
+        "Configurations in force",
+        "short",
+        ("{{sha256}}", f"count by (sha256) ({_series('config_info')})"),
+        ("refused", f"sum (1 - {_series('config_last_reload_successful')})"),
+        description="refused: daemons that could not take over what they read last.",
+        stacked=True,
+    ),
+    lines(
         "Versions", "short", ("{{version}}", f"count by (version) ({_series('build_info')})"), stacked=True
     ),
 )

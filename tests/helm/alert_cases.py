@@ -308,6 +308,31 @@ CASES: Final[tuple[Case, ...]] = (
     _silent(
         "ShipperPlatformUnreachable", "there is no app to list", polls("ok", "0x60"), polls("failed", "0x60")
     ),
+    _fires(
+        "ShipperReloadFailed",
+        "what was read is wrong",
+        of("shipper_config_last_reload_successful", "1x10 0x60"),
+    ),
+    _silent("ShipperReloadFailed", "all is well", of("shipper_config_last_reload_successful", "1x60")),
+    _silent(
+        "ShipperReloadFailed",
+        "it was wrong for three minutes",
+        of("shipper_config_last_reload_successful", "1x10 0x2 1x60"),
+    ),
+    _fires(
+        "ShipperConfigDrift",
+        "two sidecars differ",
+        of("shipper_config_info", "1x60", sha256="aa"),
+        of("shipper_config_info", "1x60", sha256="bb", instance="10.0.0.2:9464"),
+    ),
+    _silent(
+        "ShipperConfigDrift",
+        "one after the other takes over another",
+        of("shipper_config_info", "1x10 _x60", sha256="aa"),
+        of("shipper_config_info", "_x10 1x60", sha256="bb"),
+        of("shipper_config_info", "1x14 _x60", sha256="aa", instance="10.0.0.2:9464"),
+        of("shipper_config_info", "_x14 1x60", sha256="bb", instance="10.0.0.2:9464"),
+    ),
     _fires("ShipperEventLoopSlow", "it is late all the time", of("shipper_event_loop_lag_seconds", "2.5x60")),
     _silent(
         "ShipperEventLoopSlow",

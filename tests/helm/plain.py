@@ -28,11 +28,11 @@ _PLAIN: Final = """\
 #     --from-literal=client_id=... --from-literal=client_secret=...
 #   kubectl apply -f plain.yaml
 #
-# After a change of the ConfigMap: kubectl -n logs rollout restart statefulset/shipper
+# A change of the ConfigMap is taken over while it runs, as soon as the kubelet has brought it (a minute or two).
 """
 _SIDECAR: Final = """\
 # An app with shipper as its {how}. The Secret `checkout-shipper` holds the key `token`.
-# After a change of the ConfigMap: kubectl -n shop rollout restart deployment/checkout
+# A change of the ConfigMap is taken over while it runs.
 """
 _ALERTS: Final = """\
 # The chart's alerts as a rules file, for a Prometheus without its operator: `rule_files: [prometheus-rules.yaml]`. The

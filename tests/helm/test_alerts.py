@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shipper.model import GapReason
 from tests.helm.alert_cases import CASES, Case
 from tests.helm.chart import CHART, HELM_FOLDER, objects, one, rendered
 from tests.helm.queries import mistakes
@@ -41,6 +42,13 @@ def test_a_rule_says_how_grave_it_is_what_it_means_and_where_its_runbook_is(rule
 def test_the_runbook_has_an_entry_for_each_alert_and_no_other() -> None:
     page = (CHART.parents[1] / "docs" / "operations.md").read_text()
     assert re.findall(r"^#+ (Shipper\w+)$", page, re.MULTILINE) == NAMES
+
+
+def test_the_runbook_knows_every_reason_of_a_gap_and_no_other() -> None:
+    page = (CHART.parents[1] / "docs" / "operations.md").read_text()
+    entry = page.split("### ShipperGap\n")[1].split("\n### ")[0]
+    first_cells = [line.split("|")[1] for line in entry.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(GapReason)
 
 
 @pytest.mark.parametrize("alert", NAMES)

@@ -97,16 +97,17 @@ def checksum(case: str, **values: Any) -> str | None:
 
 
 @HELM.needed
-def test_a_changed_configuration_restarts_the_pod() -> None:
-    assert checksum("default") is not None
-    assert checksum("default") != checksum("default", config={"log": {"level": "debug"}})
-    assert checksum("default") == checksum("default", podDisruptionBudget={"enabled": False})
+def test_without_hot_reload_a_changed_configuration_restarts_the_pod() -> None:
+    assert checksum("restart") is not None
+    assert checksum("restart") != checksum("restart", config={"log": {"level": "debug"}})
+    assert checksum("restart") == checksum("restart", podDisruptionBudget={"enabled": False})
 
 
 @HELM.needed
-def test_with_hot_reload_nothing_restarts_the_pod() -> None:
-    assert checksum("hot-reload") is None
-    assert checksum("default", hotReload=True) is None
+def test_a_change_is_taken_over_or_restarts_the_pod_and_never_both() -> None:
+    for case, watches in (("default", True), ("restart", False)):
+        arguments = pod_of(objects(rendered(case)))["containers"][0]["args"]
+        assert ("--no-watch" in arguments, checksum(case) is None) == (not watches, watches)
 
 
 @HELM.needed

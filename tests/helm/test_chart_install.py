@@ -58,9 +58,14 @@ def test_install_upgrade_rollback_and_uninstall(cluster: ApiServer, namespace: s
     )
 
     helm(cluster, namespace, "upgrade", "shipper", CHART, tool=tool, config={"log": {"level": "debug"}})
+    of = cluster.objects(namespace, KINDS)
+    assert "level: debug" in one(of, "ConfigMap", "shipper")["data"]["config.yaml"]
+    assert one(of, "StatefulSet")["spec"]["template"] == before["spec"]["template"]
+
+    helm(cluster, namespace, "upgrade", "shipper", CHART, tool=tool, hotReload=False)
     after = one(cluster.objects(namespace, KINDS), "StatefulSet")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    assert after["spec"]["template"] != before["spec"]["template"]
+    assert "checksum/config" in after["spec"]["template"]["metadata"]["annotations"]
 
     cluster.run(tool, "rollback", "shipper", "1", "--namespace", namespace)
     assert (
@@ -101,7 +106,7 @@ def test_what_everybody_may_change_later_is_an_upgrade(cluster: ApiServer, names
         cluster, namespace, "upgrade", "shipper", CHART,
         commonLabels={"team": "platform"}, podLabels={"tier": "backend"}, priorityClassName="system-cluster-critical",
         image={"digest": "sha256:" + 64 * "0"}, resources={"limits": {"memory": "2Gi"}}, tests={"enabled": False},
-        persistence={"retainDeleted": False}, extraEnv=[{"name": "A", "value": "b"}], hotReload=True,
+        persistence={"retainDeleted": False}, extraEnv=[{"name": "A", "value": "b"}], hotReload=False,
         networkPolicy={"egress": {"extraPorts": [3128]}}, podDisruptionBudget={"enabled": False},
         terminationGracePeriodSeconds=300,
     )  # fmt: skip

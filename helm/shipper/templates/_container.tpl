@@ -13,7 +13,7 @@ httpGet:
 name: shipper
 image: {{ include "shipper.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-args: [run, --config, {{ include "shipper.configFile" . }}]
+args: [run, {{ if not .Values.hotReload }}--no-watch, {{ end }}--config, {{ include "shipper.configFile" . }}]
 {{- with .Values.extraEnv }}
 env:
   {{- toYaml . | nindent 2 }}

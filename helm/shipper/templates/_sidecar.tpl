@@ -33,7 +33,7 @@ by itself.
 {{- include "shipper.volumes" . -}}
 {{- end -}}
 
-{{/* For an annotation of the pod: a changed configuration restarts it, unless the daemon takes it while it runs. */}}
+{{/* For an annotation of the pod, where hotReload is false: a changed configuration restarts it. Else it is empty. */}}
 {{- define "shipper.sidecar.checksum" -}}
 {{- if not (or .Values.hotReload .Values.existingConfigMap) -}}
 checksum/shipper-config: {{ include "shipper.config" . | sha256sum }}
