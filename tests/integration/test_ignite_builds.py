@@ -1,41 +1,23 @@
-"""The calls of drafts and builds, against an emulated Ignite and against servers that answer badly."""
+"""The calls of drafts and builds over gRPC, against servers that answer badly."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from shipper.config.platform import IgniteSettings
-from shipper.emulator import Emulator, Reflection, Scenario
-from shipper.ignite.connect import connect
 from shipper.ignite.framing import MAX_MESSAGE, frame
-from shipper.ignite.grpc import GrpcPlatform
 from shipper.ignite.pb import ignite_compute_pb2 as pb
-from shipper.ignite.port import Build, Builds, Draft
+from shipper.ignite.port import Builds
 from shipper.ignite.status import CallFailed, Code
 from shipper.model import App
 from tests.servers.h2_platform import APP, described, platform_of, serving
 from tests.servers.h2_server import Exchange, H2Server, Script
 
 TEXT = b"Step 1/8: FROM python:3.12-slim\n"
-
-
-@asynccontextmanager
-async def client(ignite: Emulator) -> AsyncIterator[GrpcPlatform]:
-    auth = {"type": "token", "token": ignite.scenario.token}
-    settings = {"endpoint": ignite.endpoint, "organization": ignite.scenario.organization, "auth": auth}
-    platform = connect(IgniteSettings.model_validate(settings))
-    assert isinstance(platform, GrpcPlatform)
-    try:
-        yield platform
-    finally:
-        await platform.aclose()
 
 
 async def read(builds: Builds, build_id: str, app: App = APP) -> tuple[bytes, bool]:
@@ -56,77 +38,6 @@ async def failure(build_id: str = "bld_1", **scripts: Script) -> CallFailed:
         with pytest.raises(CallFailed) as failed:
             await read(platform.builds, build_id)
     return failed.value
-
-
-@pytest.mark.parametrize(
-    "scenario", [Scenario(renumber=5), Scenario(reflection=Reflection.OFF), Scenario(gzip=True)]
-)
-async def test_every_call_of_builds_answers_what_the_world_has(scenario: Scenario) -> None:
-    async with Emulator(scenario) as ignite, client(ignite) as platform:
-        checkout = ignite.app("checkout")
-        assert await platform.builds.get_draft(APP) == Draft()
-        compiled = checkout.compile("dpl_01HZX9", ts=5)
-        compiled.write(b"half \xc3", ts=7)
-        compiled.write(b"\xa4\n", ts=8)
-        assert await platform.builds.get_draft(APP) == Draft("dpl_01HZX9", "", 5)
-        async with platform.builds.stream_compile_logs("dpl_01HZX9") as outputs:
-            compiled.finish()
-            found = [
-                pair async for output in outputs for pair in zip(output.times, output.pieces, strict=True)
-            ]
-        assert found == [(7, b"half \xc3"), (8, b"\xa4\n")]
-        built = checkout.build("bld_01HZX9", ts=9)
-        built.print("Step 1/8: FROM python:3.12-slim")
-        assert await read(platform.builds, "bld_01HZX9") == (b"", False)  # it runs
-        assert await platform.builds.list_builds() == [
-            Build("bld_01HZX9", "checkout", "checkout", "RUNNING", 9)
-        ]
-        built.finish()
-        assert await read(platform.builds, "bld_01HZX9") == (TEXT, True)
-        async with platform.builds.stream_build_logs("bld_01HZX9") as outputs:
-            assert [piece async for output in outputs for piece in output.pieces] == [TEXT]
-        built.forget()
-        assert await read(platform.builds, "bld_01HZX9") == (b"", False)
-
-
-async def test_all_pages_of_builds_are_read() -> None:
-    async with Emulator(Scenario(page_size=3)) as ignite, client(ignite) as platform:
-        ids = [ignite.app("checkout").build().build_id for _ in range(10)]
-        assert [build.build_id for build in await platform.builds.list_builds()] == ids
-        assert ignite.calls.made["ListBuilds"] == 4
-
-
-async def test_a_stream_that_does_not_begin_at_the_start_brings_what_is_new() -> None:
-    async with Emulator() as ignite, client(ignite) as platform:
-        compiled = ignite.app("checkout").compile("dpl_1")
-        compiled.print("old")
-        async with platform.builds.stream_compile_logs("dpl_1", from_start=False) as outputs:
-            compiled.print("new")
-            compiled.finish()
-            assert [piece async for output in outputs for piece in output.pieces] == [b"new\n"]
-
-
-async def test_a_server_without_builds_is_used_all_the_same_and_says_that_it_has_none() -> None:
-    async with Emulator(Scenario(builds=False)) as ignite, client(ignite) as platform:
-        ignite.app("checkout").start_replica()
-        assert len(await platform.list_replicas(APP)) == 1
-        for call in (
-            platform.builds.get_draft(APP),
-            platform.builds.list_builds(),
-            read(platform.builds, "bld_1"),
-        ):
-            with pytest.raises(CallFailed) as failed:
-                await call
-            assert failed.value.status.code is Code.UNIMPLEMENTED
-        for stream in (
-            platform.builds.stream_compile_logs("dpl_1"),
-            platform.builds.stream_build_logs("bld_1"),
-        ):
-            with pytest.raises(CallFailed) as failed:
-                async with stream:
-                    pass
-            assert failed.value.status.code is Code.UNIMPLEMENTED
-        assert len(await platform.list_replicas(APP)) == 1
 
 
 async def test_a_build_service_in_a_form_that_is_not_understood_is_one_that_is_not_offered() -> None:

@@ -134,7 +134,7 @@ class Base64:
         """The bytes that are complete. Raises Malformed."""
         text = text.translate(_URL_SAFE, delete=_BLANK)
         bare = text.rstrip(b"=")
-        if bare and self._padded:
+        if b"=" in bare or (bare and self._padded):
             raise Malformed("base64 that goes on after its end")
         self._padded = self._padded or len(bare) < len(text)
         text = self._rest + bare
