@@ -12,9 +12,10 @@ import pytest
 
 from shipper.collect.states import State
 from shipper.config.settings import Settings
-from shipper.daemon.gathering import OVERDUE_S, gather
+from shipper.daemon.gathering import gather
 from shipper.daemon.rates import Rates
 from shipper.daemon.sight import Sight
+from shipper.daemon.surveying import OVERDUE_S
 from shipper.ignite.auth import ClientCredentials, FixedToken, Grant, TokenFile
 from shipper.ignite.status import CallFailed, Code
 from shipper.model import App, GapReason, Kind
@@ -175,19 +176,19 @@ async def test_rates_are_those_between_two_looks() -> None:
 
 def test_a_rate_is_over_two_seconds_at_least_and_none_after_minutes() -> None:
     rates = Rates()
-    rates.sample({"a": 100}, 0.0)
-    assert rates.rate("a", 100, 0.0) is None
-    rates.sample({"a": 150}, 1.0)
-    assert rates.rate("a", 150, 1.0) is None
-    rates.sample({"a": 300}, 4.0)
-    assert rates.rate("a", 300, 4.0) == 50
-    assert rates.rate("b", 300, 4.0) is None
-    rates.sample({"a": 320}, 5.0)
-    assert rates.rate("a", 320, 5.0) == 44
-    rates.sample({"a": 10}, 7.0)
-    assert rates.rate("a", 10, 7.0) == 0, "a replica that began anew"
-    rates.sample({"a": 20}, 500.0)
-    assert rates.rate("a", 20, 500.0) is None
+
+    def look(now: float, **counts: int) -> float | None:
+        rate = rates.baseline(now).rate("a", counts["a"])
+        rates.sample(counts, now)
+        return rate
+
+    assert look(0.0, a=100) is None
+    assert look(1.0, a=150) is None
+    assert look(4.0, a=300) == 50
+    assert look(5.0, a=320) == 44
+    assert rates.baseline(5.0).rate("b", 1) is None
+    assert look(7.0, a=10) == 0, "a replica that began anew"
+    assert look(500.0, a=20) is None
 
 
 @virtual_time
