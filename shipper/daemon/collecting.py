@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from shipper.backoff import Backoff
 from shipper.buffer import Buffer
 from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
@@ -15,6 +16,7 @@ from shipper.collect.intake import Intake
 from shipper.collect.states import States
 from shipper.config.platform import IgniteSettings
 from shipper.config.settings import Settings
+from shipper.errors import BufferError
 from shipper.ignite.auth import TokenSource
 from shipper.ignite.connect import connect, token_source
 from shipper.ignite.exchangeable import ExchangeableTokens
@@ -126,8 +128,9 @@ class Collecting:
             cursors = await self._stored()
             self._renewed.clear()
             self.collector = self._new_collector(cursors)
-            while len(self._connections) > 1:
-                await self._connections.pop(0).aclose()
+            former, self._connections = self._connections[:-1], self._connections[-1:]
+            for connection in former:
+                await connection.aclose()
 
     async def drain(self) -> None:
         """Return when the streams have brought what was on its way."""
@@ -139,8 +142,15 @@ class Collecting:
             await self._connections.pop().aclose()
 
     async def _stored(self) -> Sequence[StoredCursor]:
+        """However long the buffer refuses: without its cursors everything would be taken again."""
         await self._intake.settled()
-        return await self._buffer.cursors()
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._buffer.cursors()
+            except BufferError as error:
+                log.warning("the buffer's cursors cannot be read yet: %s", error)
+                await asyncio.sleep(backoff.next_wait())
 
     def _new_collector(self, cursors: Sequence[StoredCursor]) -> Collector:
         settings = self._settings
