@@ -66,6 +66,11 @@ class Objects:
         """Whether an object, or the array, has begun and not ended."""
         return self._scanner.began or (self.array and self.rest is None)
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return self._scanner.held
+
     def feed(self, data: bytes) -> list[Object]:
         """The objects that `data` completes, in order."""
         raws: list[bytes] = []
@@ -104,7 +109,8 @@ class Objects:
             count = text.count(layout.glue) if layout.glue else 0
             values = objects_in_row(text.replace(layout.glue, layout.glued) if count else text)
             if values is not None and (not layout.glue or len(values) == count + 1):
-                self._layout = layout
+                if any(values):  # an empty object has one line however others are laid out
+                    self._layout = layout
                 items += values
                 return end
         if self._layout is _LINES:

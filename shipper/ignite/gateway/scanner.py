@@ -44,6 +44,11 @@ class Scanner:
         return self._depth > 0
 
     @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return len(self._pending)
+
+    @property
     def endless(self) -> bool:
         """Whether the value that has begun is so long that its end was missed."""
         return self._size > _ENDLESS * self.limit

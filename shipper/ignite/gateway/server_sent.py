@@ -42,6 +42,11 @@ class Events:
         """Whether an event has begun and not ended."""
         return bool(self._line or self._data or self._name)
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return len(self._line) + sum(map(len, self._data)) + len(self._name)
+
     def feed(self, data: bytes) -> list[Object]:
         """The objects of the events that `data` completes, in order."""
         if self._after_return and data[:1] == b"\n":  # a line end that was cut in two

@@ -86,6 +86,11 @@ class ValueReader:
             return bool(self._first.strip(BLANK))
         return self._form.incomplete or self._around is not None
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return sum(0 if part is None else part.held for part in (self._form, self._around)) + len(self._first)
+
     def _begin(self, data: bytes) -> bytes:
         """Tell the form if that can be done; what of the data is for it."""
         data = (self._first + data).removeprefix(_BOM).lstrip(BLANK)
