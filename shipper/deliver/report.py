@@ -69,6 +69,8 @@ class Report:
         if batch.batch_id == HELD:
             return
         self._meter.count("bytes_delivered_total", batch.size, self._sink)
+        self._meter.observe("batch_records", batch.records, self._sink)
+        self._meter.observe("batch_bytes", batch.size, self._sink)
         for record_ms in (batch.first_ms, batch.last_ms):
             seconds = journey_s(record_ms, now_ms)
             if seconds is not None:

@@ -58,6 +58,10 @@ def _seconds(name: str, text: str, buckets: tuple[float, ...], *labels: Label) -
     return Series(name, SeriesType.HISTOGRAM, "seconds", text, labels, buckets)
 
 
+def _sizes(name: str, unit: str, text: str, buckets: tuple[float, ...], *labels: Label) -> Series:
+    return Series(name, SeriesType.HISTOGRAM, unit, text, labels, buckets)
+
+
 STREAMED: Final = (Kind.LOGS.value, Kind.EVENTS.value, Kind.BUILDS.value)
 KIND: Final = Label("kind", tuple(kind.value for kind in Kind))
 STREAM_KIND: Final = Label("kind", STREAMED)
@@ -80,6 +84,8 @@ _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 _CALL: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _DURABLE: Final = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
 _JOURNEY: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0)
+_TENFOLD: Final = tuple(float(10**power) for power in range(7))
+_BYTES: Final = (1e3, 1e4, 1e5, 1e6, 4e6, 1.6e7, 6.4e7, 2.56e8)
 
 SERIES: Final[tuple[Series, ...]] = (
     # from the platform
@@ -214,6 +220,8 @@ SERIES: Final[tuple[Series, ...]] = (
         _JOURNEY,
         SINK,
     ),
+    _sizes("batch_records", "records", "Records of a batch that a sink acknowledged.", _TENFOLD, SINK),
+    _sizes("batch_bytes", "bytes", "Its size, compressed.", _BYTES, SINK),
     # the process
     _gauge("build_info", "", "Always 1; which version is running.", Label("version")),
     _gauge(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
 import threading
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -250,3 +253,41 @@ def test_threads_may_count_while_the_page_is_rendered() -> None:
         thread.join()
     assert failures == []
     assert samples(meter)["shipper_records_committed_total", ("logs",)] == 8000
+
+
+PROMTOOL = os.environ.get("SHIPPER_TEST_PROMTOOL", "")
+
+
+@pytest.mark.skipif(not PROMTOOL, reason="SHIPPER_TEST_PROMTOOL names no promtool; .ci/run does")
+def test_promtool_finds_no_fault_with_the_page() -> None:
+    meter = PrometheusMeter(sinks=["archive", "search"])
+    for series in SERIES:
+        labels = [label.values[0] if label.values else f"{label.name}-1" for label in series.labels]
+        if series.type is SeriesType.COUNTER:
+            meter.count(series.name, 3, *labels)
+        elif series.type is SeriesType.GAUGE:
+            meter.level(series.name, 3, *labels)
+        else:
+            meter.observe(series.name, 3, *labels)
+    page = meter.render()[0]
+    done = subprocess.run(
+        [PROMTOOL, "check", "metrics"], input=page, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_every_series_of_the_contract_is_on_the_page_from_the_start() -> None:
+    names = {name for name, _ in samples(PrometheusMeter(sinks=["archive"]))}
+    for name in CONTRACT.keys() - {"replicas"}:  # which has the apps that there are
+        assert {f"shipper_{name}", f"shipper_{name}_count"} & names, name
+
+
+def test_five_thousand_series_take_a_fraction_of_a_second_to_render() -> None:
+    meter = PrometheusMeter(sinks=[f"sink-{number}" for number in range(50)])
+    for number in range(1500):
+        meter.level("replicas", 1, f"acme/app-{number}")
+    began = time.thread_time()
+    page = meter.render()[0]
+    seconds = time.thread_time() - began
+    assert sum(line[:1] != b"#" for line in page.splitlines()) > 4_000
+    assert seconds < 0.5
