@@ -60,9 +60,8 @@ def test_bytes_of_any_kind_are_refused_or_read_and_nothing_else(data: bytes, cut
 
 def test_what_is_unpacked_comes_in_pieces() -> None:
     body = gzip.compress(pb.GetBuildLogResponse(log=b"a" * 10_000_000).SerializeToString())
-    message, sizes = LongMessage(), []
-    for content in message.feed(struct.pack(">BI", 1, len(body)) + body):
-        sizes.append(len(content))
+    message = LongMessage()
+    sizes = [len(content) for content in message.feed(struct.pack(">BI", 1, len(body)) + body)]
     assert max(sizes) <= 256 * 1024
     assert sum(sizes) > 10_000_000
     assert message.complete
