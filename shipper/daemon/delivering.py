@@ -24,7 +24,6 @@ log = logging.getLogger("shipper.daemon")
 
 STOP_S: Final = 30.0
 """How long an upload that is under way may take before its worker makes place for another: the new one repeats it."""
-GAUGES: Final = ("sink_backlog_records", "sink_oldest_unacked_seconds")
 STATES: Final = ("healthy", "failing", "parked")
 
 
@@ -142,8 +141,8 @@ class SinkDelivery:
             break
         if self.removed:
             log.info("the sink is removed", extra={"sink": self.name})
-            for series in GAUGES:
-                self._meter.forget(series, self.name)
+            self._meter.forget("sink_backlog_records", self.name)
+            self._meter.forget("sink_oldest_unacked_seconds", self.name)
             for state in STATES:
                 self._meter.forget("sink_state", self.name, state)
 

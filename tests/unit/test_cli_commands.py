@@ -13,6 +13,9 @@ import shipper
 from shipper import cli
 from shipper.errors import BufferLocked
 
+WITH_A_WARNING = (
+    '  dd: {type: datadog, site: datadoghq.eu, api_key: "${TOKEN}", endpoint_url: http://proxy.example}\n'
+)
 GOOD = """\
 ignite:
   endpoint: grpcs://rpc.dodil.io
@@ -82,7 +85,8 @@ def test_check_prints_every_problem_and_their_number_to_stderr(config, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        f"{config}:8:25: collect.nope: unknown key; accepted here: poll_interval, logs, events, builds",
+        f"{config}:8:25: collect.nope: unknown key; accepted here: poll_interval, logs, events, builds, "
+        "build_ids",
         f'{config}:9:14: log.level: "loud" is not one of debug, info, warning, error',
         f'{config}:9:28: log.format: "xml" is not one of text, json',
         f"3 errors in {config}",
@@ -90,12 +94,13 @@ def test_check_prints_every_problem_and_their_number_to_stderr(config, capsys):
 
 
 def test_check_with_warnings_alone_is_good_and_shows_them(config, capsys):
-    config.write_text(GOOD + "collect: {builds: true}\n")
+    config.write_text(GOOD + WITH_A_WARNING)
     assert cli.main(["check", "-c", str(config)]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"{config}: ok\n")
     assert err.splitlines() == [
-        f"{config}:8:19: collect.builds: warning: build logs are not collected by this version yet; set it to false",
+        f"{config}:8:78: sinks.dd.endpoint_url: warning: is http, so lines and the key cross the network in clear "
+        "text; use https",
         f"1 warning in {config}",
     ]
 
@@ -140,10 +145,10 @@ def test_run_with_a_bad_configuration_prints_its_problems_and_starts_nothing(con
 
 
 def test_run_puts_warnings_into_the_log_in_its_own_format(config, daemon, capsys):
-    config.write_text(GOOD + "collect: {builds: true}\nlog: {format: json}\n")
+    config.write_text(GOOD + WITH_A_WARNING + "log: {format: json}\n")
     assert cli.main(["run", "--config", str(config)]) == 0
     [line] = capsys.readouterr().err.splitlines()
-    assert "build logs are not collected by this version yet" in json.loads(line)["message"]
+    assert "cross the network in clear text" in json.loads(line)["message"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def tls(reason: str) -> ssl.SSLError:
         (certificate(64), "ignite.tls.server_name"),
         (certificate(10), "has expired"),
         (certificate(9), "not valid yet"),
-        (tls("WRONG_VERSION_NUMBER"), "write grpc:// for plaintext"),
+        (tls("WRONG_VERSION_NUMBER"), "write grpc:// (or http://) for plaintext"),
         (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "ignite.tls.cert_file"),
         (socket.gaierror(-2, "Name or service not known"), "has no address"),
     ],
