@@ -90,14 +90,14 @@ def failure_in(item: Mapping[str, Any]) -> Status | None:
         return None  # a message may have a field of one of these names
     if isinstance(error, str) and error:
         return _status({**item, "message": item.get("message") or error})
-    return _status(item) if "message" in item and _is_failure(item.get("code")) else None
+    return _status(item) if _is_failure(item.get("code")) else None
 
 
 def _is_failure(code: object) -> bool:
     """Whether a code is one, and neither gRPC's OK nor HTTP's."""
     if isinstance(code, str):
         return code.upper() in Code.__members__ and code.upper() != Code.OK.name
-    return isinstance(code, int) and code != Code.OK and not 200 <= code <= 299
+    return isinstance(code, int) and not isinstance(code, bool) and code != Code.OK and not 200 <= code <= 299
 
 
 def _is_wrapped(item: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ class Route:
 
     def url(self, fields: Mapping[str, object]) -> str:
         """Path and query. Fields with default values are left out; a name may hold anything."""
-        inside = {name: quote(str(value), safe="") for name, value in fields.items()}
+        inside = {name: _segment(str(value)) for name, value in fields.items()}
         path = self.path.format_map(inside)
         asked = [
             (self.query[name], str(value).lower() if isinstance(value, bool) else str(value))
@@ -33,6 +33,11 @@ class Route:
             if name in self.query and value
         ]
         return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def _segment(text: str) -> str:
+    """A path segment that holds this text. Dots alone would mean another place."""
+    return quote(text, safe="") if text.strip(".") else "%2E" * len(text)
 
 
 HEALTH: Final = "/v1/ignite/health"  # answers without a token
