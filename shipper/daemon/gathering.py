@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from shipper import __version__
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 
 REFUSED_LATELY_MS: Final = 120_000
 _EVENTS: Final = ("StreamAppEvents", "GetAppEvents")
+_OF_BUILDS: Final = {
+    "GetDraftInfo": "new compiles",
+    "StreamCompileLogs": "compiles that run",
+    "ListBuilds": "image builds",
+    "GetBuildLog": "logs of builds",
+}
 
 
 def gather(daemon: Daemon, settings: Settings, sight: Sight, query: Query) -> Facts:
@@ -120,7 +127,17 @@ def _features(daemon: Daemon, settings: Settings) -> list[Feature]:
         if on and not (why := _lacks(daemon, kind))
         else Feature(kind.value, False, f"collect.{kind.value} is false" if not on else why)
         for kind, on in wanted.items()
-    ]
+    ] + list(_refused_builds(daemon) if settings.collect.builds else ())
+
+
+def _refused_builds(daemon: Daemon) -> Iterator[Feature]:
+    """What of builds the platform does not offer, or not to us."""
+    refused = daemon.collector.context.offers.refused
+    for call, name in _OF_BUILDS.items():
+        by_app = refused.get(call, {})
+        if by_app:
+            apps = f" ({len(by_app)} apps)" if None not in by_app else ""
+            yield Feature(name, False, f"{call}{apps}: {next(iter(by_app.values()))}")
 
 
 def _lacks(daemon: Daemon, kind: Kind) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from collections import Counter
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -90,6 +92,24 @@ async def test_what_builds_print_is_archived_once_although_the_daemon_is_killed(
         assert printed - found == Counter(), daemon.said()[-2000:]
         assert printed.total() > 300
         assert not list(daemon.records("gaps"))
+
+
+async def test_a_platform_without_builds_is_said_once_and_shown_and_all_else_goes_on(shipper: Make) -> None:
+    async with Emulator(Scenario(builds=False)) as ignite:
+        pods = [ignite.app(name).start_replica() for name in ("checkout", "search", "mailer")]
+        daemon = shipper(ignite.endpoint)
+        await daemon.start()
+        await daemon.until_said("GetDraftInfo is not offered")
+        await daemon.until_said("ListBuilds is not offered")
+        for pod in pods:
+            pod.print("hello")
+        await daemon.until(delivered("logs", 3))
+        page = await asyncio.to_thread(urlopen, f"http://127.0.0.1:{daemon.port}/api/status")
+        features = {one["name"]: one for one in json.load(page)["platform"]["features"]}
+        assert {name for name, one in features.items() if not one["on"]} == {"new compiles", "image builds"}
+        assert "BuildService" in features["image builds"]["why"]
+        assert await daemon.stop() == 0
+        assert daemon.said().count("is not offered") == 2
 
 
 def peak(daemon: Shipper) -> int:
