@@ -9,7 +9,7 @@ from typing import Final
 from shipper.archive.codec import BuildIdentity
 from shipper.collect.build_cursor import BuildCursor, Source
 from shipper.collect.context import Context
-from shipper.collect.lines import LineCutter, Lines
+from shipper.ignite.lines import LineCutter, Lines
 from shipper.model import App, GapReason, Kind
 
 log = logging.getLogger("shipper.collect")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shipper.collect.lines import LineCutter
+from shipper.ignite.lines import LineCutter
 
 PARTS = st.sampled_from(
     [
