@@ -152,11 +152,15 @@ class Http11Response:
     async def __anext__(self) -> bytes:
         """No generator: one that is cancelled ends."""
         assert self._came is not None, "begun comes first"
+        content = self._came.content
         try:
-            data = await self._came.content.readany()
+            data = await content.readany()
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            # ValueError: a chunk that is damaged; RuntimeError: the connection was closed by us
-            raise _mapped(error) from (error.__cause__ or error)
+            # ValueError: a chunk that is damaged; RuntimeError: the connection was closed by us. What had come before
+            # is still there, and may be the last that a replica said; the next read fails again.
+            data = content._read_nowait(-1)
+            if not data:
+                raise _mapped(error) from (error.__cause__ or error)
         if not data:
             raise StopAsyncIteration
         return data

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from shipper.ignite.gateway.parsing import Object, objects, objects_in_row
+from shipper.ignite.gateway.parsing import Object, objects, objects_in_row, parsed
 from shipper.ignite.gateway.scanner import Scanner
 from shipper.ignite.transport import tidy
 
@@ -113,9 +113,9 @@ class Objects:
                     self._layout = layout
                 items += values
                 return end
-        if self._layout is _LINES:
-            return self._lines(data, at, items)
-        return at
+        if self._layout is None and not self.array and _is_object(data[at:].lstrip().partition(b"\n")[0]):
+            self._layout = _LINES
+        return self._lines(data, at, items) if self._layout is _LINES else at
 
     def _lines(self, data: bytes, at: int, items: list[Object]) -> int:
         """Lines of which some are blank, bad, or hold more than one object; where the last of them ends."""
@@ -143,7 +143,7 @@ class Objects:
             found = opening.search(data, at)
             stop = len(data) if found is None else found.start()
             self._between(data[at:stop])
-            if found is None:
+            if found is None or self.broken:
                 break
             if data[stop] == b"]"[0]:
                 self.rest = data[stop + 1 :]
@@ -167,3 +167,9 @@ class Objects:
         items, bad = objects(raws)
         self.bad += bad
         return items
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether a line is a whole object that says something; the first line of one that is pretty is not."""
+    value = parsed(line)
+    return isinstance(value, dict) and bool(value)
