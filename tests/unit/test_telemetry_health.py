@@ -49,9 +49,7 @@ async def test_a_late_beat_is_shown_as_lag() -> None:
     loop = asyncio.get_running_loop()
     loop._jumping.now += 4.0  # type: ignore[attr-defined]  # as if something had blocked the loop
     await asyncio.sleep(30)
-    assert meter.levels["event_loop_lag_seconds",] > 2.9, (
-        "it is still seen half a minute later"
-    )
+    assert meter.levels["event_loop_lag_seconds",] > 2.9, "it is still seen half a minute later"
     await asyncio.sleep(60)
     assert meter.levels["event_loop_lag_seconds",] == pytest.approx(0)
     beating.cancel()
@@ -95,9 +93,7 @@ class FakeFill:
     disk_bytes: int = 4096
     limit_bytes: int = 65536
     frames: int = 3
-    dead_letters: dict[str, LetterTotals] = field(
-        default_factory=lambda: {"archive": LetterTotals(2, 900)}
-    )
+    dead_letters: dict[str, LetterTotals] = field(default_factory=lambda: {"archive": LetterTotals(2, 900)})
 
 
 @virtual_time
