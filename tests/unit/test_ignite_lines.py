@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -37,7 +39,7 @@ def cut(pieces: list[bytes], longest: int = 64) -> tuple[list[bytes], list[int]]
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({min(at, len(data)) for at in cuts} | {0, len(data)})
-    return [data[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(places)]
 
 
 @given(st.lists(PARTS, max_size=40).map(b"".join), st.lists(st.integers(0, 400), max_size=30))
