@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """The daemon, in the foreground."""
+    # What is not heeded yet must not end it; the configuration is looked at once more when it is.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = _settings(arguments.config)
     if settings is None:
         return MISUSED
@@ -104,6 +107,21 @@ def tap(arguments: argparse.Namespace) -> int:
     from shipper.control import tap as room
 
     return room.run(arguments, settings.buffer.path, lambda line: _print([line]), room.warn_on_stderr)
+
+
+def ignite(arguments: argparse.Namespace) -> int:
+    """Show what the platform has now."""
+    settings = _settings(arguments.config)
+    if settings is None:
+        return MISUSED
+    from shipper.inspect import command as room
+
+    try:
+        return _run_async(room.run(arguments, settings.ignite, _print, _say))
+    except KeyboardInterrupt:
+        if getattr(arguments, "follow", False):  # that is how to end it
+            return DONE
+        raise
 
 
 def top(arguments: argparse.Namespace) -> int:
@@ -223,6 +241,13 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
     told = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     told.set_defaults(action=schema)
+
+    told = commands.add_parser("ignite", help="show what the platform has now: replicas, logs, events, builds")
+    if command == "ignite":
+        from shipper.inspect import command as room_of_looks
+
+        room_of_looks.add_arguments(told, _add_config)
+        told.set_defaults(action=ignite)
 
     told = commands.add_parser("deadletter", help="look at what sinks refused for good, and send it again")
     if command == "deadletter":

@@ -37,6 +37,7 @@ class Signals:
         finally:
             for number in (*_STOPPING, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def stopped(self, number: signal.Signals) -> None:
         if self.stop.is_set():
