@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shipper.config.destinations import SinkSettings
 from shipper.config.endpoint import Address
+from shipper.config.otlp import OtlpSettings
 from shipper.config.platform import AppsSettings, CollectSettings, IgniteSettings
 from shipper.config.reading import ReadSettings
 from shipper.config.redaction import RedactSettings, check_names
@@ -62,14 +63,18 @@ class BufferSettings(Section):
 
 
 class TelemetrySettings(Section):
-    """Metrics and health over HTTP, and the daemon's own faults."""
+    """The status page, metrics and health over HTTP, and the daemon's own faults."""
 
     listen: ListenAddress | None = Field(
         default=DEFAULT_LISTEN,
         description=(
-            "`host:port` of /metrics, /healthz and /readyz; null turns them off. Default "
+            "`host:port` of the status page, /api/status, /metrics, /healthz and /readyz; null turns them off. Default "
             "`127.0.0.1:9464`: reachable from this machine alone; write `0.0.0.0:9464` in a container."
         ),
+    )
+    otlp: OtlpSettings | None = Field(
+        default=None,
+        description="Pushes the same metrics over OTLP. Default null: they are only there to be read.",
     )
     sentry_dsn: Dsn | None = Field(
         default=None,

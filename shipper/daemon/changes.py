@@ -97,6 +97,7 @@ def at_next_start(began: Settings, after: Settings) -> tuple[str, ...]:
     fixed = {
         "buffer.path": (began.buffer.path, after.buffer.path),
         "telemetry.sentry_dsn": (began.telemetry.sentry_dsn, after.telemetry.sentry_dsn),
+        "telemetry.otlp": (began.telemetry.otlp, after.telemetry.otlp),
     }
     return tuple(name for name, (one, other) in fixed.items() if one != other)
 

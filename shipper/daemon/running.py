@@ -62,6 +62,11 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bo
                 background.create_task(daemon.control.run(), name="control"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
+            if settings.telemetry.otlp is not None:
+                from shipper.telemetry.otlp import OtlpExport  # for who exports alone
+
+                export = OtlpExport(settings.telemetry.otlp, daemon.meter.collect)
+                beside.append(background.create_task(export.run(), name="OTLP export"))
             reloading = Reloading(
                 file=Path(sight.config_file),
                 in_force=Version(settings),

@@ -66,6 +66,10 @@ class PrometheusMeter:
             if any(label.name == "sink" for label in family.series.labels):
                 family.know(known_labels(family.series, sinks))
 
+    def collect(self) -> Iterable[Metric]:
+        """Every series, for whoever exports them in another way. Call it in a thread."""
+        return _WithoutCreated(self.registry).collect()
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page for a scrape and its content type, in the format that the `Accept` header asks for.
 

@@ -93,6 +93,7 @@ def test_full_example_has_every_setting():
         "redact": settings["redact"][0], "custom": settings["redact"][0]["custom"][0],
         "datadog": settings["sinks"]["search"], "join": settings["sinks"]["search"]["join"],
         "sentry": settings["sinks"]["errors"], "issues": settings["sinks"]["errors"]["issues"],
+        "otlp": settings["telemetry"]["otlp"],
     }  # fmt: skip
     written = {frozenset(section) for section in sections.values()} | {frozenset(settings)}
     kinds = ("StaticToken", "TokenFile", "NoAuth", "StdoutSettings")
@@ -110,6 +111,7 @@ def test_full_example_shows_the_defaults():
     shown = {key: value for key, value in copy["sinks"]["archive"].items() if not as_section(_type(s3, key))}
     different = {key for key, value in shown.items() if key in _defaults(s3) and value != _defaults(s3)[key]}
     assert different == {"prefix", "region"}
+    copy["telemetry"]["otlp"] = None  # its default; it is written out to be seen
     for name in ("collect", "buffer", "telemetry", "shutdown", "log", "apps"):
         assert copy[name] == _defaults(_type(Settings, name))
 
