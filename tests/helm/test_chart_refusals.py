@@ -52,7 +52,7 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "a buffer larger than its volume": (
         "default",
         {"config": {"buffer": {"max_size": "11GiB"}}},
-        ("config.buffer.max_size is 11GiB", "volume of 12Gi", "at least 12.2Gi", "11059MiB or less"),
+        ("config.buffer.max_size is 11GiB", "volume of 12Gi", "at least 12.3Gi", "11059MiB or less"),
     ),
     "a buffer larger than its emptyDir": (
         "emptydir",
@@ -201,6 +201,13 @@ ALLOWED: dict[str, tuple[str, dict[str, Any]]] = {
     "a directory on the buffer's volume": (
         "default",
         {"config": {"sinks": {"local": {"type": "directory", "path": "/var/lib/shipper/archive"}}}},
+    ),
+    "sections that are null": (
+        "service-monitor",
+        {
+            "config": dict.fromkeys(("apps", "collect", "buffer", "shutdown", "log"))
+            | {"ignite": {"headers": None, "tls": None}, "sinks": {"archive": {"batch": None}}}
+        },
     ),
     "no limit of memory": ("default", {"resources": {"limits": {"memory": None}}}),
     "a header that is none": ("default", {"config": {"ignite": {"headers": {"x-team": "logs"}}}}),

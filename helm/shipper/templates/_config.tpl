@@ -8,6 +8,15 @@ batch.max_age: {s3: 5m, directory: 5s, datadog: 2s, sentry: 2s, stdout: 500ms}
 batch.max_size: {s3: 64MiB, directory: 64MiB, datadog: 4MiB, sentry: 4MiB, stdout: 1MiB}
 {{- end -}}
 
+{{/* A setting of the configuration as text; nothing where it, or a section above it, is null. Takes {root, path}. */}}
+{{- define "shipper.setting" -}}
+{{- $found := .root.Values.config -}}
+{{- range splitList "." .path -}}
+{{- if kindIs "map" $found }}{{ $found = get $found . }}{{ else }}{{ $found = "" }}{{ end -}}
+{{- end -}}
+{{- if kindIs "map" $found }}{{ toJson $found }}{{ else if not (kindIs "invalid" $found) }}{{ $found }}{{ end -}}
+{{- end -}}
+
 {{/* The size of the buffer's volume, as a Kubernetes quantity; nothing where it cannot be known. */}}
 {{- define "shipper.volumeSize" -}}
 {{- if eq .Values.mode "sidecar" -}}
@@ -30,7 +39,7 @@ true
 {{- define "shipper.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $size := include "shipper.bytes" (include "shipper.volumeSize" .) -}}
-{{- if not (dig "buffer" "max_size" "" $config) -}}
+{{- if not (include "shipper.setting" (dict "root" . "path" "buffer.max_size")) -}}
 {{- if int64 $size -}}
 {{- $buffer := default dict $config.buffer -}}
 {{- $_ := set $buffer "max_size" (printf "%dMiB" (int64 (divf (mulf (float64 $size) 0.85) 1048576.0 | floor))) -}}
@@ -46,16 +55,16 @@ true
 {{- end -}}
 
 {{- define "shipper.bufferPath" -}}
-{{- dig "buffer" "path" "" .Values.config | default (get (include "shipper.defaults" . | fromYaml) "buffer.path") -}}
+{{- include "shipper.setting" (dict "root" . "path" "buffer.path") | default (get (include "shipper.defaults" . | fromYaml) "buffer.path") -}}
 {{- end -}}
 
 {{/* The port of `telemetry.listen`; nothing where it cannot be read. */}}
 {{- define "shipper.telemetryPort" -}}
-{{- regexFind ":[0-9]+$" (toString (dig "telemetry" "listen" "" .Values.config)) | trimPrefix ":" -}}
+{{- regexFind ":[0-9]+$" (include "shipper.setting" (dict "root" . "path" "telemetry.listen")) | trimPrefix ":" -}}
 {{- end -}}
 
 {{- define "shipper.shutdownSeconds" -}}
-{{- include "shipper.seconds" (dig "shutdown" "timeout" "" .Values.config | default (get (include "shipper.defaults" . | fromYaml) "shutdown.timeout")) -}}
+{{- include "shipper.seconds" (include "shipper.setting" (dict "root" . "path" "shutdown.timeout") | default (get (include "shipper.defaults" . | fromYaml) "shutdown.timeout")) -}}
 {{- end -}}
 
 {{/* `batch.max_age` or `batch.max_size` of a sink. Takes {root, sink, key}. */}}

@@ -68,7 +68,7 @@ with words in percent signs where something is filled in.
 {{- $disabled := $values.disabledAlerts -}}
 {{- /* Sidecars come and go with their app, and one that collects no logs has no streams to miss. */ -}}
 {{- if eq .Values.mode "sidecar" }}{{ $disabled = append $disabled "ShipperDown" }}{{ end -}}
-{{- if not (dig "collect" "logs" true .Values.config) }}{{ $disabled = append $disabled "ShipperSubscriptionsMissing" }}{{ end -}}
+{{- if eq (include "shipper.setting" (dict "root" . "path" "collect.logs")) "false" }}{{ $disabled = append $disabled "ShipperSubscriptionsMissing" }}{{ end -}}
 {{- $rules := list -}}
 {{- range (fromYaml $text).rules -}}
 {{- if not (has .alert $disabled) -}}

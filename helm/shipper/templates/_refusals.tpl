@@ -40,7 +40,7 @@ with a line break; no text means no problem.
 {{- include "shipper.problem" "config.sinks is empty: name at least one, for example archive: {type: s3, bucket: acme-logs, region: eu-central-1}" -}}
 {{- end -}}
 {{- end -}}
-{{- $listen := toString (dig "telemetry" "listen" "" .Values.config) -}}
+{{- $listen := include "shipper.setting" (dict "root" . "path" "telemetry.listen") -}}
 {{- if not (include "shipper.telemetryPort" .) -}}
 {{- include "shipper.problem" "config.telemetry.listen has no port that the chart can read, so probes and Prometheus would find nothing: set 0.0.0.0:9464" -}}
 {{- else if regexMatch "^(127\\.|localhost:|\\[::1\\])" $listen -}}
@@ -69,7 +69,7 @@ with a line break; no text means no problem.
 {{- include "shipper.problem" (printf "config.buffer.path is %s, where no volume can be mounted: write an absolute path such as /var/lib/shipper" $path) -}}
 {{- end -}}
 {{- $size := include "shipper.volumeSize" . -}}
-{{- $wanted := toString (dig "buffer" "max_size" "" .Values.config) -}}
+{{- $wanted := include "shipper.setting" (dict "root" . "path" "buffer.max_size") -}}
 {{- if and (not (include "shipper.hasClaim" .)) (not $size) -}}
 {{- include "shipper.problem" (printf "mode %s without a volume claim keeps the buffer in an emptyDir, which needs a limit: set buffer.emptyDirSizeLimit, for example 4Gi%s" .Values.mode (eq .Values.mode "statefulset" | ternary ", or persistence.enabled: true" "")) -}}
 {{- else if and (not $size) (not $wanted) (not .Values.existingConfigMap) -}}

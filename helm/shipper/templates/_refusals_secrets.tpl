@@ -9,7 +9,10 @@ access_key_id api_key client_secret dsn secret_access_key sentry_dsn session_tok
 {{- if and .Values.credentials.existingSecret .Values.credentials.insecureInline -}}
 {{- include "shipper.problem" "credentials.existingSecret and credentials.insecureInline are both set: keep the existing Secret" -}}
 {{- end -}}
-{{- $sections := dict "ignite.auth" (dig "ignite" "auth" dict .Values.config) "telemetry" (dig "telemetry" dict .Values.config) -}}
+{{- $sections := dict -}}
+{{- range list "ignite.auth" "telemetry" -}}
+{{- $_ := set $sections . (include "shipper.setting" (dict "root" $ "path" .) | default "{}" | fromJson) -}}
+{{- end -}}
 {{- range $name, $sink := .Values.config.sinks }}{{ $_ := set $sections (printf "sinks.%s" $name) $sink }}{{ end -}}
 {{- range $section, $settings := $sections -}}
 {{- range $key, $value := $settings -}}
@@ -18,9 +21,11 @@ access_key_id api_key client_secret dsn secret_access_key sentry_dsn session_tok
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- range $key, $value := dig "ignite" "headers" dict .Values.config -}}
+{{- range $section := list "ignite.headers" "telemetry.otlp.headers" -}}
+{{- range $key, $value := include "shipper.setting" (dict "root" $ "path" $section) | default "{}" | fromJson -}}
 {{- if and (regexMatch "(?i)(authorization|cookie|token|key|secret)" $key) (not (contains "${" (toString $value))) -}}
-{{- include "shipper.problem" (printf "config.ignite.headers.%s is a secret in plain text: put it into a Secret, name that in credentials.existingSecret, and write ${file:%s/%s} or ${NAME}" $key $.Values.credentials.mountPath $key) -}}
+{{- include "shipper.problem" (printf "config.%s.%s is a secret in plain text: put it into a Secret, name that in credentials.existingSecret, and write ${file:%s/%s} or ${NAME}" $section $key $.Values.credentials.mountPath $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- include "shipper.problems.references" . -}}

@@ -28,7 +28,7 @@
 {{- define "shipper.readable" -}}
 {{- $bytes := float64 . -}}
 {{- if ge $bytes 1073741824.0 -}}
-{{- printf "%gGi" (round (divf $bytes 1073741824.0) 1) -}}
+{{- printf "%gGi" (divf (ceil (divf $bytes 107374182.4)) 10) -}}
 {{- else -}}
 {{- printf "%dMi" (int64 (ceil (divf $bytes 1048576.0))) -}}
 {{- end -}}
