@@ -30,6 +30,7 @@ class Shipper:
     sinks: str = ""
     ignite: str = ""
     settings: str = ""
+    telemetry: str = ""
     buffer: str = "max_size: 64MiB"
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
@@ -58,7 +59,7 @@ collect: {{poll_interval: 500ms}}
 buffer: {{path: {self.folder / "buffer"}, {self.buffer}}}
 sinks:
 {sinks}
-telemetry: {{listen: "127.0.0.1:{self.port}"}}
+telemetry: {{listen: "127.0.0.1:{self.port}"{self.telemetry}}}
 {self.settings}
 """)
         path.chmod(0o600)

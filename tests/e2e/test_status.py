@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from shipper.emulator import Emulator, Scenario
 from tests.e2e.conftest import Make
@@ -182,3 +183,37 @@ async def test_top_and_tap_show_the_running_daemon(shipper: Make) -> None:
         out, _ = await top.communicate()
         assert pod.replica_id in out.decode()
         assert await daemon.stop() == 0
+
+
+async def test_metrics_are_pushed_over_otlp_and_once_more_at_the_end(shipper: Make) -> None:
+    exports: list[ExportMetricsServiceRequest] = []
+
+    async def take(request: web.Request) -> web.Response:
+        exports.append(ExportMetricsServiceRequest.FromString(await request.read()))
+        return web.Response()
+
+    application = web.Application(client_max_size=1 << 26)
+    application.router.add_post("/v1/metrics", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    async with Emulator(Scenario()) as ignite:
+        ignite.app("checkout").start_replica().print("one")
+        daemon = shipper(ignite.endpoint)
+        daemon.telemetry = f', otlp: {{endpoint: "http://127.0.0.1:{port}", interval: 1h}}'
+        await daemon.start()
+        await daemon.until(delivered("logs", 1))
+        assert await daemon.stop() == 0
+    await runner.cleanup()
+    (export,) = exports
+    (scope,) = export.resource_metrics[0].scope_metrics
+    points = next(
+        one for one in scope.metrics if one.name == "shipper_records_delivered_total"
+    ).sum.data_points
+    counted = {
+        tuple(sorted(label.value.string_value for label in point.attributes)): point.as_double
+        for point in points
+    }
+    assert counted["local", "logs"] == 1
