@@ -11,7 +11,8 @@ from shipper.config.platform import IgniteSettings
 from shipper.ignite.auth import ClientCredentials, FixedToken, NoToken, TokenFile, TokenSource
 from shipper.ignite.dial import Dial
 from shipper.ignite.grpc import GrpcPlatform
-from shipper.ignite.http2.client import PROTOCOL, Http2Transport
+from shipper.ignite.http2.client import Http2Transport
+from shipper.ignite.http2.connection import PROTOCOL
 from shipper.ignite.tls import client_context
 from shipper.ignite.transport import Transport
 from shipper.meter import Meter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -45,6 +45,7 @@ class Http11Transport:
     limit: int | None = None  # connections are made as they are needed
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     _session: aiohttp.ClientSession | None = None
+    _open: set[Http11Response] = field(default_factory=set)
     _closed: bool = False
 
     async def send(self, request: Request, /) -> Http11Response:
@@ -53,25 +54,33 @@ class Http11Transport:
         if self._session is None:
             self._session = self._connected()
         headers = {"host": self.authority, **dict(request.headers)}
+        through, told = self._proxy()
         sending = self._session.request(
             request.method,
             URL(self.base_url + request.path, encoded=True),
             headers=headers,
             data=request.body or None,
             server_hostname=self.server_name if self.tls is not None else None,
+            proxy=through,
+            proxy_headers=told,
             allow_redirects=False,  # the token is for this host alone
             skip_auto_headers=[_AGENT] if _AGENT in headers else (),
         )
-        return Http11Response(asyncio.create_task(_made(sending), name=f"request to {self.authority}"))
+        response = Http11Response(
+            asyncio.create_task(_made(sending), name=f"request to {self.authority}"), self._open.discard
+        )
+        self._open.add(response)
+        return response
 
     async def aclose(self) -> None:
         self._closed = True
+        for response in list(self._open):
+            response.give_up()
         if self._session is not None:
             await self._session.close()
 
     def _connected(self) -> aiohttp.ClientSession:
-        """Makes connections. Raises ConnectFailed where the environment names a proxy that cannot be used."""
-        through, credentials = self._proxy()
+        """Makes connections."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=self.tls if self.tls is not None else False, limit=0, socket_factory=made_socket
@@ -82,23 +91,23 @@ class Http11Transport:
             read_bufsize=_READ_AHEAD,
             max_line_size=_HEADERS_LIMIT,
             max_field_size=_HEADERS_LIMIT,
-            proxy=through,
-            proxy_auth=credentials,
             trust_env=False,  # it knows other rules than `proxy`, and would send what ~/.netrc holds
             auto_decompress=False,
             raise_for_status=False,
         )
 
-    def _proxy(self) -> tuple[URL | None, aiohttp.BasicAuth | None]:
+    def _proxy(self) -> tuple[URL | None, Mapping[str, str] | None]:
+        """Through which proxy, and what it is to be told. Raises ConnectFailed where the environment names one that
+        cannot be used.
+        """
         parts = urlsplit(self.base_url)
         if self.tls is None or parts.hostname is None:
             return None, None
         through = proxy.for_host(parts.hostname, parts.port or 443, os.environ)
         if through is None:
             return None, None
-        user, _, password = through.credentials.partition(":")
-        credentials = aiohttp.BasicAuth(user, password, "utf-8") if through.credentials else None
-        return URL(f"http://{join_host_port(through.host, through.port)}"), credentials
+        told = {"proxy-authorization": through.authorization} if through.credentials else None
+        return URL(f"http://{join_host_port(through.host, through.port)}"), told
 
 
 async def _made(sending: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse | TransportError:
@@ -114,11 +123,12 @@ async def _made(sending: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientRes
         return _mapped(error)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Http11Response:
-    """An answer as it comes in."""
+    """An answer as it comes in. `_forget` is called when nobody wants more of it."""
 
     _coming: asyncio.Task[aiohttp.ClientResponse | TransportError] | None
+    _forget: Callable[[Http11Response], None]
     trailers: Mapping[str, str] = field(
         default_factory=lambda: NO_HEADERS
     )  # HTTP/1.1 has them; nobody sends them
@@ -165,7 +175,13 @@ class Http11Response:
             raise StopAsyncIteration
         return data
 
+    def give_up(self) -> None:
+        """The connection is about to be closed. aiohttp leaves a reader waiting for ever then."""
+        if self._came is not None:
+            self._came.content.set_exception(aiohttp.ClientConnectionError("the connections are closed"))
+
     def close(self) -> None:
+        self._forget(self)
         if self._came is not None:
             self._came.close()
         elif self._coming is not None and not self._coming.cancel() and not self._coming.cancelled():
@@ -190,7 +206,7 @@ def _kind(error: BaseException) -> TransportError:
         case aiohttp.ClientHttpProxyError():
             return ConnectFailed(f"the proxy refused to connect: {error.status} {error.message}")
         case aiohttp.ServerTimeoutError():
-            return ConnectFailed(f"no connection within {CONNECT_TIMEOUT_S:g} s")
+            return ConnectFailed("no connection in time")
         case aiohttp.ClientResponseError():
             return NoHttp(f"what came is not HTTP: {error.message}")
         case aiohttp.InvalidURL():

@@ -30,6 +30,11 @@ class Proxy:
     port: int
     credentials: str = field(default="", repr=False)
 
+    @property
+    def authorization(self) -> str:
+        """What a header says of the credentials."""
+        return f"Basic {base64.b64encode(self.credentials.encode()).decode()}"
+
 
 def for_host(host: str, port: int, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy that the environment names for a host, None for a direct connection. Raises ConnectFailed where it
@@ -58,7 +63,7 @@ async def lead(connected: socket.socket, proxy: Proxy, host: str, port: int) -> 
     target = join_host_port(host, port)
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.credentials:
-        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(proxy.credentials.encode()).decode()}")
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
     await loop.sock_sendall(connected, "\r\n".join([*lines, "", ""]).encode())
     answer = b""
     while b"\r\n\r\n" not in answer:  # nothing comes after it: in TLS the client speaks first

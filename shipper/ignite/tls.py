@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shipper.config.platform import Tls
 from shipper.errors import ConfigError, Problem
-from shipper.ignite.http2.client import PROTOCOL
+from shipper.ignite.http2.connection import PROTOCOL
 
 
 def client_context(tls: Tls, protocols: Sequence[str] = (PROTOCOL,)) -> ssl.SSLContext:

@@ -79,7 +79,7 @@ class H1Server:
         self._serving.add(task)
         self.connections += 1
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while not writer.is_closing():
                     head = await reader.readuntil(b"\r\n\r\n")
                     request = _request(head, writer)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from shipper.ignite.dial import Dial
-from shipper.ignite.http2.connection import Connection
+from shipper.ignite.http2.connection import Connection, agreed
 from shipper.ignite.http2.keepalive import DEFAULT, Timing
 from shipper.ignite.http2.stream import Stream
 from shipper.ignite.transport import ConnectFailed, ConnectionLost, NoHttp2, Request, TransportError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 1.0
-PROTOCOL: Final = "h2"  # its name in TLS (RFC 9113 section 3.2)
 
 
 @dataclass(slots=True)
@@ -108,6 +106,5 @@ class Http2Transport:
 
 def _check_protocol(transport: asyncio.BaseTransport) -> None:
     """Over TLS, both sides must have agreed to HTTP/2."""
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    if tls is not None and tls.selected_alpn_protocol() != PROTOCOL:
+    if not agreed(transport):
         raise NoHttp2("the server did not agree to HTTP/2 when TLS was set up (ALPN)")

@@ -7,6 +7,7 @@ MAX_FRAME, and what it does not read of ours by MOST_UNREAD.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -37,6 +38,15 @@ _OUR_SETTINGS: Final = {
 }
 _PING: Final = b"shipper?"
 _TOO_MANY_PINGS: Final = b"too_many_pings"  # as gRPC's servers word it
+
+
+PROTOCOL: Final = "h2"  # its name in TLS (RFC 9113 section 3.2)
+
+
+def agreed(transport: asyncio.BaseTransport) -> bool:
+    """Whether both sides agreed to HTTP/2 when TLS was set up; without TLS it is taken for granted."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    return tls is None or tls.selected_alpn_protocol() == PROTOCOL
 
 
 class Connection(asyncio.Protocol):
@@ -122,6 +132,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
+        if not agreed(transport):
+            return  # who speaks another version would take our words for a request
         self._out += (
             frames.PREFACE,
             frames.settings(_OUR_SETTINGS),
