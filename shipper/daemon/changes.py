@@ -35,6 +35,7 @@ class Changes:
     tokens: bool = False
     collection: bool = False
     listen: bool = False
+    export: bool = False
     log: bool = False
     others: bool = False
 
@@ -57,6 +58,7 @@ class Changes:
             "tokens": "who the daemon is for the platform",
             "collection": "what is collected",
             "listen": "where telemetry listens",
+            "export": "where metrics are pushed to",
             "log": "the log",
             "others": "other settings",
         }
@@ -87,6 +89,7 @@ def changes(before: Version, after: Version) -> Changes:
         tokens=not platform and old.ignite.auth != new.ignite.auth,
         collection=(old.apps, old.collect) != (new.apps, new.collect),
         listen=old.telemetry.listen != new.telemetry.listen,
+        export=old.telemetry.otlp != new.telemetry.otlp,
         log=old.log != new.log,
         others=old.shutdown != new.shutdown or _removals(old, both) != _removals(new, both),
     )
@@ -97,7 +100,6 @@ def at_next_start(began: Settings, after: Settings) -> tuple[str, ...]:
     fixed = {
         "buffer.path": (began.buffer.path, after.buffer.path),
         "telemetry.sentry_dsn": (began.telemetry.sentry_dsn, after.telemetry.sentry_dsn),
-        "telemetry.otlp": (began.telemetry.otlp, after.telemetry.otlp),
     }
     return tuple(name for name, (one, other) in fixed.items() if one != other)
 

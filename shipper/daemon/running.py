@@ -12,6 +12,7 @@ from shipper.config.secret import secrets_in
 from shipper.config.settings import Settings
 from shipper.daemon.applying import apply
 from shipper.daemon.changes import Changes, Version
+from shipper.daemon.exporting import Exporting
 from shipper.daemon.parts import parts
 from shipper.daemon.reloading import Apply, Reloading
 from shipper.daemon.serving import Daemon
@@ -62,15 +63,12 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bo
                 background.create_task(daemon.control.run(), name="control"),
                 background.create_task(show_fill(daemon.buffer.stats, daemon.meter), name="buffer gauges"),
             ]
-            if settings.telemetry.otlp is not None:
-                from shipper.telemetry.otlp import OtlpExport  # for who exports alone
-
-                export = OtlpExport(settings.telemetry.otlp, daemon.meter.collect)
-                beside.append(background.create_task(export.run(), name="OTLP export"))
+            exporting = Exporting(background, daemon.meter)
+            exporting.begin(settings.telemetry.otlp)
             reloading = Reloading(
                 file=Path(sight.config_file),
                 in_force=Version(settings),
-                apply=_applying(daemon, logging_),
+                apply=_applying(daemon, logging_, exporting),
                 asked=signals.reload,
                 meter=daemon.meter,
                 told=sight.reloaded,
@@ -79,17 +77,20 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bo
             try:
                 return await daemon.serve(signals, reloading)
             finally:
+                exporting.begin(None)
                 for task in beside:
                     task.cancel()
 
 
-def _applying(daemon: Daemon, logging_: Logging) -> Apply:
+def _applying(daemon: Daemon, logging_: Logging, exporting: Exporting) -> Apply:
     async def in_force(before: Version, after: Version, changes: Changes) -> None:
         for secret in secrets_in(after.settings):
             logging_.redaction.add(secret)
         await apply(daemon, before, after, changes)
         if changes.log:
             logging_.change(after.settings.log.format, after.settings.log.level)
+        if changes.export:
+            exporting.begin(after.settings.telemetry.otlp)
         look_again()
 
     return in_force

@@ -31,17 +31,18 @@ class OtlpExport:
     """Sends what `collect` gives, every `settings.interval` and once at the end.
 
     What cannot be sent is not kept: the next export has the counters as they are then. One line in the log says that
-    sending fails, one that it works again.
+    sending fails, one that it works again. `began` is when the counters were 0 (Unix seconds).
     """
 
     settings: OtlpSettings
     collect: Callable[[], Iterable[Metric]]
     clock: Callable[[], float] = time.time
+    began: float | None = None
     _start_ns: int = field(init=False)
     _problem: str = ""
 
     def __post_init__(self) -> None:
-        self._start_ns = int(self.clock() * 1e9)
+        self._start_ns = int((self.clock() if self.began is None else self.began) * 1e9)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -62,6 +62,7 @@ ROUTED = [{"match": {"app": "a"}, "sinks": "archive", "continue": True}, {"sinks
             Changes(platform=True),
         ),
         ({"telemetry": {"listen": None}}, Changes(listen=True)),
+        ({"telemetry": {"otlp": {"endpoint": "http://localhost:1"}}}, Changes(export=True)),
         ({"telemetry": {"sentry_dsn": "https://key@localhost/1"}}, Changes()),
         ({"log": {"level": "debug"}}, Changes(log=True)),
         ({"shutdown": {"timeout": "1s"}}, Changes(others=True)),
