@@ -242,7 +242,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     told = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     told.set_defaults(action=schema)
 
-    told = commands.add_parser("ignite", help="show what the platform has now: replicas, logs, events, builds")
+    told = commands.add_parser(
+        "ignite", help="show what the platform has now: replicas, logs, events, builds"
+    )
     if command == "ignite":
         from shipper.inspect import command as room_of_looks
 
