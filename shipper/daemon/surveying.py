@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from shipper.collect.build_reader import BuildReader
 from shipper.collect.collector import Collector
 from shipper.collect.states import Followed, State
 from shipper.collect.subscription import LogSubscription
@@ -58,7 +59,11 @@ class _App:
     def place(self) -> tuple[int, str]:
         """Where it belongs among others, the worst first."""
         ranks = [_RANK[state] for state in self.states]
-        ranks += [_RANK[one.state] for one in self.watch.followed()]
+        # That the log of a build is waited for is in order.
+        own = (
+            one for one in self.watch.followed() if one.kind is not Kind.BUILDS or one.state is State.PARKED
+        )
+        ranks += [_RANK[one.state] for one in own]
         worst = -1 if self.watch.problem is not None else min(ranks, default=len(_RANK))
         return worst, self.watch.app.name
 
@@ -190,11 +195,16 @@ def _stream(one: Followed, rate: float | None, clock: Clock) -> Stream:
         rate=rate,
         reconnects=max(0, one.attempts - 1),
         reason=said(one.ended, well="ended in good order"),
+        build=_build_of(one),
     )
 
 
 def _key(watch: AppWatch, one: Followed) -> str:
-    return f"{one.kind} {watch.app}"
+    return f"{one.kind} {watch.app} {_build_of(one)}"
+
+
+def _build_of(one: Followed) -> str:
+    return one.build_id if isinstance(one, BuildReader) else ""
 
 
 def said(status: Status | None, *, well: str = "") -> str:

@@ -40,7 +40,7 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A subscription. `newest_ms` is its newest record's own time, `heard_ms` when it last brought something or was
-    opened; `taken` counts its records. `reason` says why its last stream ended.
+    opened; `taken` counts its records. `reason` says why its last stream ended. `build` is the one whose log it reads.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Stream:
     rate: float | None = None
     reconnects: int = 0
     reason: str = ""
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)

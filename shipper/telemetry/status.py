@@ -191,8 +191,10 @@ def _replica(replica: ReplicaFacts, now_ms: int) -> Json:
 
 
 def _stream(stream: Stream, now_ms: int) -> Json:
+    build = {"build": _cut(stream.build)} if stream.build else {}
     return {
         "kind": stream.kind,
+        **build,
         "state": stream.state,
         "since": instant(stream.since_ms),
         "newest_record_at": instant(stream.newest_ms),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,9 +101,15 @@ def _app(app: Json, status: Json) -> list[Content]:
         number(app["replicas"]),
         join(*_states(app["states"])) or NOTHING,
         number(app["records_per_second"]),
-        join(*(join(dim(one["kind"]), " ", state(one["state"]), " ") for one in app["subscriptions"])),
+        join(*_own(app["subscriptions"])),
         listed,
     ]
+
+
+def _own(subscriptions: Sequence[Json]) -> Iterator[Content]:
+    """Those of the app itself, counted where there are several alike."""
+    for (kind, name), count in Counter((one["kind"], one["state"]) for one in subscriptions).items():
+        yield join(dim(kind), " ", state(name), f" {count} " if count > 1 else " ")
 
 
 def _states(states: Mapping[str, int]) -> Iterator[Content]:
