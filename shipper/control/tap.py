@@ -105,7 +105,7 @@ def _said(kind: str, record: dict[str, Any]) -> str:
         return safe(
             f"gap  {record.get('reason', '')}: {many} {record.get('stream_kind', '')}, {record.get('detail', '')}"
         )
-    return safe(f"{kind}  {record.get('line', '')}")
+    return f"{safe(str(record.get('source', kind)))}  {safe(log_bytes(record).decode('utf-8', 'replace'))}"
 
 
 def _clock(at_ms: Any) -> str:

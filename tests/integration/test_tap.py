@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shipper import cli
-from shipper.archive.codec import LogIdentity, encode_event
+from shipper.archive.codec import BuildIdentity, LogIdentity, encode_event
 from shipper.collect.cursor import Cursor
 from shipper.collect.intake import Intake
 from shipper.control.client import CommandFailed, ask, reach
@@ -134,16 +134,21 @@ async def test_every_kind_is_shown_in_words_and_as_json(
         )  # fmt: skip
         it.intake.take_event(app, NOW_MS, event, it.cursor)
         it.intake.gap(app, GapReason.ROTATED, NOW_MS, NOW_MS, replica_id="c-1", detail="too late")
+        identity = BuildIdentity("acme", "checkout", build_id="b-1", source="build")
+        it.intake.take_build(identity, [NOW_MS], [b"Step 1/7"], it.cursor)
 
     async with daemon(tmp_path / "buffer") as it:
-        tapping = asyncio.create_task(tap(config, "--kind", "events", "--kind", "gaps", "--limit", "2"))
+        tapping = asyncio.create_task(
+            tap(config, "--kind", "events", "--kind", "gaps", "--kind", "builds", "--limit", "3")
+        )
         await it.tapped()
         it.prints("a line is not asked for")
         happen(it)
         assert await tapping == 0
         out = capsys.readouterr().out.splitlines()
         assert "checkout/c-1 event  OOM_KILLED OOMKilling: out of memory" in out[0]
-        assert "gap  rotated: an unknown number of logs, too late" in out[1]
+        assert "checkout/c-1 gap  rotated: an unknown number of logs, too late" in out[1]
+        assert "checkout/b-1 build  Step 1/7" in out[2]
         tapping = asyncio.create_task(tap(config, "--kind", "gaps", "--output", "json", "--limit", "1"))
         await it.tapped()
         happen(it)
