@@ -37,7 +37,7 @@ _APPS = (
 )
 _REPLICAS = (
     Column("Replica"),
-    Column("App"),
+    Column("App", wide=True),
     Column("State"),
     Column("For", "n", wide=True),
     Column("Newest record", "n"),
