@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import Final
 
 from shipper import __version__
 from shipper.config.secret import secrets_in
@@ -25,6 +26,8 @@ from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
 
 log = logging.getLogger("shipper.daemon")
+
+SETTLED_S: Final = 60.0  # after a reload: by then what was exchanged is gone
 
 
 async def run(settings: Settings, *, config_path: Path, watch: bool = True) -> int:
@@ -83,7 +86,10 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bo
 
 
 def _applying(daemon: Daemon, logging_: Logging, exporting: Exporting) -> Apply:
+    settled: asyncio.TimerHandle | None = None
+
     async def in_force(before: Version, after: Version, changes: Changes) -> None:
+        nonlocal settled
         for secret in secrets_in(after.settings):
             logging_.redaction.add(secret)
         await apply(daemon, before, after, changes)
@@ -92,5 +98,8 @@ def _applying(daemon: Daemon, logging_: Logging, exporting: Exporting) -> Apply:
         if changes.export:
             exporting.begin(after.settings.telemetry.otlp)
         look_again()
+        if settled is not None:
+            settled.cancel()
+        settled = asyncio.get_running_loop().call_later(SETTLED_S, leave_alone_what_is_there)
 
     return in_force
