@@ -66,10 +66,10 @@ async def run(arguments: argparse.Namespace, settings: IgniteSettings, write: Wr
     try:
         await _show(arguments, platform, app, screen)
     except (CallFailed, ExceptionGroup) as error:
-        failure = _failure_in(error)
-        if failure is None:
-            raise
-        raise await explained(failure, platform, app, getattr(arguments, "replica", "")) from failure
+        first = _first(error)
+        if isinstance(first, CallFailed):
+            raise await explained(first, platform, app, getattr(arguments, "replica", "")) from first
+        raise first from None  # such as that nobody reads any more
     finally:
         await platform.aclose()
     return DONE
@@ -99,11 +99,9 @@ async def _show(
             await BuildOutput(platform.builds, app, screen).show(arguments.build_id, follow=arguments.follow)
 
 
-def _failure_in(error: Exception) -> CallFailed | None:
-    """The first failed call in what a group of tasks raised."""
-    if isinstance(error, ExceptionGroup):
-        return next(filter(None, map(_failure_in, error.exceptions)), None)
-    return error if isinstance(error, CallFailed) else None
+def _first(error: Exception) -> Exception:
+    """The first error in what a group of tasks raised."""
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def _app(text: str) -> tuple[str, str]:
