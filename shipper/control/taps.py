@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from shipper.buffer import FrameDraft
-from shipper.expression import Expression
+from shipper.expression import Expression, Texts
 from shipper.model import Kind, Partition
 
 MOST_TAPS: Final = 4  # of the control socket's few places: some are left for other commands
@@ -50,15 +50,20 @@ class Wanted:
         lines = ndjson.splitlines()
         if not self.replica and self.match is None:
             return lines
-        return [line for line in lines if self._takes_record(line)]
-
-    def _takes_record(self, line: bytes) -> bool:
-        record = orjson.loads(line)
-        if self.replica and not _fits(self.replica, str(record.get("replica_id", ""))):
-            return False
+        known = [
+            (line, record)
+            for line, record in zip(lines, map(orjson.loads, lines), strict=True)
+            if self._is_of_replica(record)
+        ]
         if self.match is None:
-            return True
-        return any(self.match.found_in(str(record[name])) for name in _TEXTS if name in record)
+            return [line for line, _ in known]
+        texts = [(number, text) for number, (_, record) in enumerate(known) for text in _texts(record)]
+        # All at once: an expression reads many texts faster than one after the other.
+        found = self.match.among(Texts.of([text for _, text in texts]))
+        return [known[number][0] for number in dict.fromkeys(texts[index][0] for index in found)]
+
+    def _is_of_replica(self, record: Mapping[str, Any]) -> bool:
+        return not self.replica or _fits(self.replica, str(record.get("replica_id", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,13 @@ class Taps:
     def _offer(self, drafts: Drafts) -> None:
         for tap in self._open:
             tap.offer(drafts)
+
+
+def _texts(record: Mapping[str, Any]) -> Iterator[bytes]:
+    """What a person reads of a record."""
+    for name in _TEXTS:
+        if name in record:
+            yield str(record[name]).encode("utf-8", "replace")
 
 
 def _fits(pattern: str, name: str) -> bool:

@@ -64,6 +64,21 @@ def test_replicas_and_texts_are_chosen_by_record() -> None:
     assert Wanted(match=Expression("replica_id")).of(run) == [], "names of fields are no text of the record"
 
 
+@pytest.mark.parametrize(
+    "expression", ["a.c", r"^c$", r"a\sc", r"\Ac", r"(?s)b.c", "x*", "\\x{dc80}|nothing", r"c\n", "OOM|c$"]
+)
+def test_a_run_is_matched_at_once_as_each_text_would_be_alone(expression: str) -> None:
+    texts = ["abc", "a", "c", "a\nc", "", "b\nc\n", "c a", "a c", "ü\U0001f600c"]
+    records = [record(line=text) for text in texts]
+    records += [record(line="a", reason="c"), record(reason="c", message="x", detail="OOM"), record(count=1)]
+    alone = Expression(expression)
+    assert Wanted(match=Expression(expression)).of(b"".join(records)) == [
+        line[:-1]
+        for line in records
+        if any(alone.found_in(text) for text in orjson.loads(line).values() if isinstance(text, str))
+    ]
+
+
 def test_what_finds_no_room_is_left_out_and_counted_until_there_is_room_again() -> None:
     tap = Tap(Wanted(), most=1_000)
     run = record(line="x" * 90) * 4
