@@ -133,6 +133,13 @@ class Builds:
             self.drafts[app] = build
         return build
 
+    def forget_beyond(self, count: int) -> None:
+        """Only the newest so many, and those under way, are known from now on."""
+        excess = len(self.all) - count
+        for build in [build for build in self.all.values() if not build.running][: max(0, excess)]:
+            if self.drafts.get(build.app) is not build:
+                del self.all[build.build_id]
+
     def listed(self) -> list[EmulatedBuild]:
         """What ListBuilds has: compiles are none of its."""
         return [build for build in self.all.values() if build.source == "build"]

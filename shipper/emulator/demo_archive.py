@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import zstandard
 
-from shipper.emulator.ledger import Printed
+from shipper.emulator.ledger import Built, Printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,11 @@ def printed_lines(archive: Path) -> Iterator[Printed]:
         yield Printed(
             record["app"], record["replica_id"], record["timestamp_ms"], record.get("stream", ""), line
         )
+
+
+def built_lines(archive: Path) -> Iterator[Built]:
+    """The archived lines of builds in the form of the ledger."""
+    for record in records(archive, "builds"):
+        exact = record.get("line_base64")
+        line = record["line"].encode() if exact is None else base64.b64decode(exact)
+        yield Built(record["app"], record["source"], record.get("build_id") or record["deploy_id"], line)

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Final
 
+from shipper.emulator.building import Builder
 from shipper.emulator.scenario import Traffic
 from shipper.emulator.text import APP_NAMES, LineSource
 from shipper.emulator.world import EmulatedApp, EmulatedReplica, World
@@ -45,6 +46,7 @@ class Driver:
         self._traffic = traffic
         self._lines = lines
         self._random = random.Random(f"driver-{world.scenario.seed}")
+        self._builder = Builder(world, traffic)
         self._shifts: list[_Shift] = []
         self._time = 0.0
         self.quiet = False  # nothing is printed and nothing happens any more
@@ -58,6 +60,11 @@ class Driver:
             await asyncio.sleep(self._traffic.tick_s)
             if not self.quiet:
                 self.step(loop.time() - started)
+
+    def hush(self) -> None:
+        """From now on nothing is printed and nothing happens any more; what is being built comes to its end."""
+        self.quiet = True
+        self._builder.finish()
 
     def begin(self) -> None:
         """Create the apps and their first replicas."""
@@ -80,6 +87,7 @@ class Driver:
             for life in list(shift.lives):
                 self._live(shift, life)
             self._sleep_or_wake(shift)
+        self._builder.step(now, elapsed)
 
     def pin(self, replica: EmulatedReplica, *, pinned: bool = True) -> None:
         """Let a replica live on whatever was planned for it (or no longer)."""

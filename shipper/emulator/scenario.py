@@ -64,6 +64,8 @@ class Traffic:
     twin_share: float = 0.01  # of lines that are printed twice in the same millisecond
     late_share: float = 0.0  # of lines that arrive up to `late_s` after their own time
     late_s: float = 2.0
+    builds_every_s: float = 0.0  # mean time between builds (or compiles) of an app; 0 builds nothing
+    build_life_s: float = 4.0
     clock_offset_s: float = 0.0  # one replica in ten has a clock that is wrong by up to this much
     patience_s: float = (
         0.0  # a pod whose log nobody has read to its end yet leaves (restarts) up to this much later

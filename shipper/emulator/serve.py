@@ -60,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean time between scalings to zero of an app, 0 for never (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--builds-every", type=float, default=60.0, metavar="SECONDS",
+        help="mean time between builds of an app, 0 for none (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--late", type=float, default=0.0, metavar="SECONDS", help="some lines arrive up to this late"
     )
     parser.add_argument(
@@ -129,6 +133,7 @@ def scenario_of(options: argparse.Namespace) -> Scenario:
             rate=options.rate,
             pod_life_s=options.pod_life,
             sleep_every_s=options.sleep_every,
+            builds_every_s=options.builds_every,
             late_share=0.05 if options.late else 0.0,
             late_s=options.late,
         ),

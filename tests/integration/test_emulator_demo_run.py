@@ -35,6 +35,7 @@ async def test_everything_that_the_apps_print_is_in_the_archive_once(tmp_path: P
     assert "printed == archived" in text
     printed = int(re.search(r"printed +([\d,]+) lines", text)[1].replace(",", ""))  # type: ignore[index]
     assert printed > 1000
+    assert re.search(r"builds +([1-9][\d,]*) lines, \1 archived", text), text
     query = re.search(r'duckdb -c "(.*)"', text)[1]  # type: ignore[index]
     assert sum(row[2] for row in duckdb.sql(query).fetchall()) == printed
 

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from shipper.emulator import Emulator, Printed, Scenario
 from shipper.emulator import demo as demo_module
-from shipper.emulator.demo_archive import measure, printed_lines
+from shipper.emulator.demo_archive import built_lines, measure, printed_lines
 from shipper.emulator.demo_daemon import parse
 from shipper.emulator.demo_view import AppRow, PlainView, Pod, Snapshot, picture, size
+from shipper.emulator.ledger import Built
 from shipper.emulator.mischief import DEMO_PLAN, Mischief
 
 SNAPSHOT = Snapshot(
@@ -96,6 +97,29 @@ def test_an_archive_is_read_back_across_the_frames_of_an_object(tmp_path: Path) 
         Printed("a", "r", 6, "", b"\xff"),
     ]
     assert (measure(tmp_path).objects, measure(tmp_path).size) == (1, len(frames))
+
+
+def test_lines_of_builds_are_read_back_as_the_bytes_that_were_printed(tmp_path: Path) -> None:
+    folder = tmp_path / "kind=builds" / "org=o" / "app=a"
+    folder.mkdir(parents=True)
+    records: list[dict[str, object]] = [
+        {"timestamp_ms": 5, "app": "a", "build_id": "bld_1", "source": "build", "line": "größe"},
+        {
+            "timestamp_ms": 6,
+            "app": "a",
+            "deploy_id": "dpl_1",
+            "source": "compile",
+            "line": "\ufffd",
+            "line_base64": "/w==",
+        },
+    ]
+    (folder / "1.ndjson.zst").write_bytes(
+        zstandard.compress(b"".join(json.dumps(each).encode() + b"\n" for each in records))
+    )
+    assert list(built_lines(tmp_path)) == [
+        Built("a", "build", "bld_1", "größe".encode()),
+        Built("a", "compile", "dpl_1", b"\xff"),
+    ]
 
 
 def test_metrics_are_summed_over_the_label_sets_that_match() -> None:

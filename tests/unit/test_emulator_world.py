@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shipper.emulator import building
 from shipper.emulator.driver import Driver
 from shipper.emulator.ledger import Ledger, Printed, compare
 from shipper.emulator.scenario import Scenario, Traffic
@@ -238,3 +239,48 @@ def test_a_patient_driver_keeps_a_pod_that_nobody_has_read_but_not_for_ever() ->
         }
     assert 0.9 < left[read.replica_id] < 1.5
     assert 5.9 < left[unread.replica_id] < 6.5
+
+
+def test_apps_are_built_now_and_then_in_pieces_that_are_cut_anywhere() -> None:
+    earth = driven(Traffic(apps=3, rate=0, builds_every_s=10, build_life_s=2), 120)
+    builds = list(earth.builds.all.values())
+    assert {build.source for build in builds} == {"build", "compile"}
+    assert {build.app for build in builds} == set(earth.apps)
+    ended = [build for build in builds if not build.running]
+    assert len(ended) > 20
+    pieces = [piece.data for build in ended for piece in build.pieces]
+    assert max(map(len, pieces)) <= 60
+    assert any(b"\n" in piece[:-1] for piece in pieces)
+    assert not all(piece.endswith(b"\n") for piece in pieces)
+    assert earth.ledger.built_lines().total() > 100
+
+
+def test_builds_are_a_function_of_the_seed_and_none_begin_where_none_are_asked_for() -> None:
+    asked = Traffic(apps=2, rate=0, builds_every_s=5)
+    one, same, other = (
+        [(build.build_id, build.log) for build in driven(asked, 60, seed).builds.all.values()]
+        for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    assert not driven(Traffic(apps=2, rate=0), 60).builds.all
+
+
+def test_what_is_being_built_comes_to_its_end_when_the_apps_fall_silent() -> None:
+    made, clock = world()
+    driver = Driver(made, Traffic(apps=2, rate=0, builds_every_s=5, build_life_s=30), generated_lines(1))
+    driver.begin()
+    for step in range(1, 60):
+        clock.now += 100
+        driver.step(step / 10)
+    assert any(build.running for build in made.builds.all.values())
+    driver.hush()
+    assert not any(build.running for build in made.builds.all.values())
+
+
+def test_old_builds_are_forgotten_but_not_those_under_way_or_of_a_draft(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(building, "KEPT", 5)
+    earth = driven(Traffic(apps=3, rate=0, builds_every_s=10, build_life_s=2), 300)
+    assert len(earth.builds.all) <= 5 + 2 * 3
+    assert set(earth.builds.drafts.values()) <= set(earth.builds.all.values())
