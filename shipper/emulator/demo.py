@@ -176,7 +176,7 @@ class Demo:
             trouble = tasks.create_task(mischief, name="demo-mischief")
             await self._until(lambda: False, self._started + self._duration_s)
             trouble.cancel()
-        ignite.driver.hush()
+        ignite.driver.quiet = True
         ignite.world.tell("the apps stop printing")
         self._phase = "catching up"
         await self._until(self._caught_up_or_stuck, asyncio.get_running_loop().time() + CATCH_UP_S)

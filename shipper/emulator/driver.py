@@ -49,7 +49,7 @@ class Driver:
         self._builder = Builder(world, traffic)
         self._shifts: list[_Shift] = []
         self._time = 0.0
-        self.quiet = False  # nothing is printed and nothing happens any more
+        self.quiet = False  # nothing is printed and nothing happens any more; builds come to their ends
 
     async def run(self) -> None:
         """Drive until cancelled."""
@@ -58,13 +58,10 @@ class Driver:
         self.begin()
         while True:
             await asyncio.sleep(self._traffic.tick_s)
-            if not self.quiet:
+            if self.quiet:
+                self._builder.finish()
+            else:
                 self.step(loop.time() - started)
-
-    def hush(self) -> None:
-        """From now on nothing is printed and nothing happens any more; what is being built comes to its end."""
-        self.quiet = True
-        self._builder.finish()
 
     def begin(self) -> None:
         """Create the apps and their first replicas."""

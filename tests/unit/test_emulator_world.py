@@ -265,16 +265,17 @@ def test_builds_are_a_function_of_the_seed_and_none_begin_where_none_are_asked_f
     assert not driven(Traffic(apps=2, rate=0), 60).builds.all
 
 
-def test_what_is_being_built_comes_to_its_end_when_the_apps_fall_silent() -> None:
-    made, clock = world()
-    driver = Driver(made, Traffic(apps=2, rate=0, builds_every_s=5, build_life_s=30), generated_lines(1))
-    driver.begin()
-    for step in range(1, 60):
-        clock.now += 100
-        driver.step(step / 10)
-    assert any(build.running for build in made.builds.all.values())
-    driver.hush()
-    assert not any(build.running for build in made.builds.all.values())
+def test_what_is_being_built_can_be_brought_to_its_end_at_once() -> None:
+    made, _ = world()
+    made.add_app("a")
+    builder = building.Builder(made, Traffic(builds_every_s=5, build_life_s=30))
+    for step in range(60):
+        builder.step(step / 10, 0.1)
+    (build,) = made.builds.all.values()
+    assert build.running
+    builder.finish()
+    assert not build.running
+    assert len(build.log) > 50
 
 
 def test_old_builds_are_forgotten_but_not_those_under_way_or_of_a_draft(
