@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from itertools import count
 from typing import Final
 
 from shipper.meter import Meter
@@ -16,6 +17,7 @@ from shipper.meter import Meter
 BEAT_S: Final = 1.0
 STALLED_S: Final = 30.0
 _REMEMBERED: Final = 60  # beats: a scraper that comes each minute misses no hiccup
+_COUNTED: Final = 10  # beats between counts of the tasks: with thousands of them one takes milliseconds
 
 
 class Liveness:
@@ -34,7 +36,9 @@ class Liveness:
         """Beat until cancelled."""
         loop = asyncio.get_running_loop()
         self._last = loop.time()
-        while True:
+        for beat in count():
+            if beat % _COUNTED == 0:
+                self._meter.level("tasks", len(asyncio.all_tasks()))
             await asyncio.sleep(BEAT_S)
             now = loop.time()
             self._lags.append(max(0.0, now - self._last - BEAT_S))

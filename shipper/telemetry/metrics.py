@@ -245,6 +245,11 @@ SERIES: Final[tuple[Series, ...]] = (
         "seconds",
         "How late a beat of the event loop came in the last minute, at most.",
     ),
+    _gauge(
+        "tasks",
+        "tasks",
+        "Tasks of the event loop: some for each subscription and sink; counted every ten seconds.",
+    ),
     _counter(
         "log_lines_suppressed_total", "lines", "Repeated lines of the daemon's own log that were summed up."
     ),

@@ -56,6 +56,19 @@ async def test_a_late_beat_is_shown_as_lag() -> None:
     await asyncio.wait([beating])
 
 
+@virtual_time
+async def test_tasks_are_counted_every_ten_seconds() -> None:
+    meter = FakeMeter()
+    beating = asyncio.create_task(Liveness(meter).run(), name="heartbeat")
+    await asyncio.sleep(0.5)
+    before = meter.levels["tasks",]
+    more = [asyncio.create_task(asyncio.sleep(60), name="more") for _ in range(3)]
+    await asyncio.sleep(11)
+    assert meter.levels["tasks",] == before + 3
+    beating.cancel()
+    await asyncio.wait([beating, *more])
+
+
 def test_nothing_is_ready_before_every_condition_was_met() -> None:
     readiness = Readiness(
         {
