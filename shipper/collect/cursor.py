@@ -18,7 +18,9 @@ follows is new. That rule is lifted again if the line passes that used to begin 
 rotated away, and the replay is sorted by time. Of a sorted replay, lines that were printed while no stream was
 open, after the clock was set back into times that were forgotten, cannot be told from old ones.
 
-When a replay begins later than everything taken, the stretch between is a gap.
+When a replay begins later than everything taken, the stretch between is a gap. A replay may begin with lines that are
+new but older than the newest taken; whether they are late or all that a rotation left, only what follows them says, or
+the end of the connection. Until then the question is open, and it is stored with the cursor: the process may be killed.
 """
 
 from __future__ import annotations
@@ -74,6 +76,27 @@ ALL: Final = Sifted(None)
 
 
 @dataclass(slots=True)
+class _Open:
+    """What connections have brought of which it is not clear yet whether a gap lies before it: how many new lines,
+    which are the last of the window, and between which times and with which line their replays began.
+
+    `late` are those of connections before. That they come again says nothing about what was taken before them.
+    """
+
+    kept: int = 0
+    from_ms: int = 0
+    to_ms: int = 0
+    first_print: int = 0
+    late: Counter[int] = field(default_factory=Counter)
+
+    def begins(self, time: int, print_: int) -> None:
+        """The first line of a replay."""
+        self.from_ms = min(self.from_ms, time) if self.kept else time
+        self.to_ms = max(self.to_ms, time) if self.kept else time
+        self.first_print = print_
+
+
+@dataclass(slots=True)
 class _Replay:
     """One connection for as long as it resumes. `former` is the fingerprint that began the history until now."""
 
@@ -82,28 +105,31 @@ class _Replay:
     former: int | None
     restarted: bool
     certainly: bool
+    open: _Open
     expected: Counter[int] | None = None
     last: int | None = None
-    first_ms: int = 0
-    first_print: int = 0
     overlaps: bool = False  # the replay reaches back to what was taken, or the gap before it was noted
     passed: bool = False  # the line taken last has come by
     suspect: bool = False  # said to be of another container, with times of this one
-    kept: int = 0
 
     def gap_at(self, time: int) -> Stretch | None:
         """The gap that a new line of this time shows, if it is the first to show one."""
-        self.kept += 1
-        if time <= self.began_at and self.kept < MIN_HELD:
+        self.open.kept += 1
+        if time <= self.began_at and self.open.kept < MIN_HELD:
             return None  # a late line may come first, and what it is late for behind it
         return self.gap()
 
     def gap(self) -> Stretch | None:
         """The gap that what was kept shows, once."""
-        if self.overlaps or not self.kept:
+        if not self.is_open:
             return None
         self.overlaps = True
-        return Stretch(min(self.began_at, self.first_ms), max(self.began_at, self.first_ms))
+        return Stretch(min(self.began_at, self.open.from_ms), max(self.began_at, self.open.to_ms))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something new was kept, and nothing has shown yet whether a gap lies before it."""
+        return bool(self.open.kept) and not self.overlaps
 
 
 @dataclass(slots=True)
@@ -126,6 +152,7 @@ class Cursor:
     _anchor: int | None = None  # the fingerprint of the line that begins the history
     _first: bool = True  # of the present connection no line has come yet
     _replay: _Replay | None = None
+    _left: _Open | None = None  # open when the process that wrote this ended
 
     @property
     def newest(self) -> int | None:
@@ -145,14 +172,17 @@ class Cursor:
         sidecar have been meant, so that times like those of the history before are a clock that was set back.
         """
         self._first = True
+        left, self._left = self._still_open(), None
         newest = self.window.newest
         if newest is None:
             self._replay = None
             return
+        if left is not None:
+            left.late = Counter(self.window.lately(left.kept))
         oldest, floor = self.window.oldest, self.window.forgotten[1]
         if oldest is not None:
             floor = min(floor, oldest - 1)
-        self._replay = _Replay(newest, floor, self._anchor, restarted, certainly)
+        self._replay = _Replay(newest, floor, self._anchor, restarted, certainly, left or _Open())
 
     def sift(self, times: Sequence[int], prints: Callable[[], array[int]]) -> Sifted:
         """Decide about a chunk and remember what of it is kept.
@@ -176,8 +206,14 @@ class Cursor:
         """The connection has ended; the gap that it shows, if none did before."""
         gap = None if self._replay is None else self._replay.gap()
         if gap is not None and self._replay is not None:
-            self._anchor = self._replay.first_print
+            self._anchor = self._replay.open.first_print
         return gap
+
+    def _still_open(self) -> _Open | None:
+        """What is not clear yet, of this connection or of the one before."""
+        if self._replay is None:
+            return self._left
+        return self._replay.open if self._replay.is_open else None
 
     def _see_first(self, time: int, print_: int) -> Stretch | None:
         """Look at the first line of a connection; the gap before it, where another container's history begins."""
@@ -186,7 +222,7 @@ class Cursor:
         if replay is None:
             self._anchor = print_
             return None
-        replay.first_ms, replay.first_print = time, print_
+        replay.open.begins(time, print_)
         if not replay.restarted or print_ == replay.former or self.window.holds(print_):
             return None
         low, high = self.window.forgotten
@@ -197,13 +233,13 @@ class Cursor:
             return None
         self._replay, self._anchor = None, print_
         self.window.begin_anew()
-        return Stretch(replay.began_at, time)
+        return Stretch(min(replay.began_at, replay.open.from_ms) if replay.is_open else replay.began_at, time)
 
     def _overlaps(self, replay: _Replay) -> None:
         """The replay reaches back to what was taken: its first line begins the history from now on."""
         if not replay.overlaps and not replay.suspect:
             replay.overlaps = True
-            self._anchor = replay.first_print
+            self._anchor = replay.open.first_print
 
     def _resume(self, replay: _Replay, times: Sequence[int], prints: array[int]) -> Sifted:
         if replay.expected is None:
@@ -217,14 +253,14 @@ class Cursor:
         for index, (time, print_) in enumerate(zip(times, prints, strict=True)):
             if print_ in expected:
                 self._match(replay, expected, print_)
-                if not expected:
+                if not expected and not replay.is_open:
                     self._replay = None
                     break
             elif low <= time <= high and (not replay.passed or print_ == replay.former):
                 self._pass_over(replay, print_)
             else:
                 if (shown := replay.gap_at(time)) is not None:
-                    gap, self._anchor = shown, replay.first_print
+                    gap, self._anchor = shown, replay.open.first_print
                 keep.append(index)
                 if time > ends_at:
                     self._replay = None
@@ -239,8 +275,11 @@ class Cursor:
 
     def _match(self, replay: _Replay, expected: Counter[int], print_: int) -> None:
         """A line of the window."""
-        replay.suspect = False
-        self._overlaps(replay)
+        if replay.open.late[print_]:
+            replay.open.late[print_] -= 1
+        else:
+            replay.suspect = False
+            self._overlaps(replay)
         replay.passed = replay.passed or print_ == replay.last
         if expected[print_] == 1:
             del expected[print_]
@@ -279,7 +318,7 @@ class Cursor:
         )
 
     def _state(self) -> bytes:
-        doubt = self.doubt
+        doubt, still = self.doubt, self._still_open()
         state = orjson.dumps(
             {
                 "v": _VERSION,
@@ -300,6 +339,7 @@ class Cursor:
                     doubt.lossy,
                     doubt.first,
                 ],
+                "open": still and [still.kept, still.from_ms, still.to_ms, still.first_print],
             }
         )
         return memoryview(state).tobytes()  # what orjson gives keeps four kilobytes, whatever is in it
@@ -333,4 +373,6 @@ class Cursor:
             from_ms, to_ms, restart_count, lossy, first = state["doubt"]
             cursor.doubt = Doubt(Stretch(from_ms, to_ms), restart_count, lossy, first)
         cursor._anchor = state["anchor"]
+        if (still := state.get("open")) is not None:
+            cursor._left = _Open(*still)
         return cursor

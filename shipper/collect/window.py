@@ -95,6 +95,15 @@ class Window:
             for index, (time, print_) in enumerate(zip(times, prints, strict=True))
         )
 
+    def lately(self, count: int) -> list[int]:
+        """The fingerprints of as many of the lines taken last, in their order."""
+        found: list[int] = []
+        for segment in reversed(self.segments):
+            if len(found) >= count:
+                break
+            found = [*segment.prints, *found]
+        return found[-count:] if count else []
+
     # ---- taking ----
 
     def add(self, times: Sequence[int], prints: array[int]) -> None:

@@ -55,6 +55,10 @@ class Archive:
             keep = range(len(part)) if sifted.keep is None else sifted.keep
             self.lines.extend(part[index] for index in keep)
 
+    def finish(self) -> None:
+        """The connection ends."""
+        self.gaps += self.cursor.end() is not None
+
 
 def prints(lines: list[Line]) -> array[int]:
     return fingerprints(
@@ -153,6 +157,65 @@ def test_a_rotated_history_repeats_nothing_and_loses_only_what_is_in_a_gap(
     lost = 0 < taken <= rotated  # nothing of what was taken is replayed; it shows with a later line
     later = any(line.time > lines[:taken][-1].time for line in lines[rotated:] if lost)
     assert archive.gaps == int(lost and later)
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories, st.integers(1, 20), st.integers(-2, 4), shifts, cuts)
+def test_a_gap_shows_as_well_where_the_process_is_killed_again_and_again_before_it_is_clear(
+    steps: list[tuple[int, str, str]], taken: int, unread: int, live: list[int], ends: list[int]
+) -> None:
+    """Between each two commits: what a replay brought is stored, and what it may mean is not clear yet."""
+    lines = [Line(line.time, line.stream, f"{line.text} {i}") for i, line in enumerate(history_of(steps))]
+    arrived = late(lines, live)
+    left = arrived[max(0, taken + unread) :]
+    killed, spared = Archive(Cursor("k")), Archive(Cursor("k"))
+    for archive in (killed, spared):
+        archive.cursor.begin()
+        archive.feed(arrived[:taken])
+        archive.finish()
+    for end in sorted(ends):
+        killed.cursor.begin()
+        killed.feed(left[:end])
+        killed.cursor = reopen(killed.cursor)
+    for archive in (killed, spared):
+        archive.cursor.begin()
+        archive.feed(left)
+        archive.finish()
+    assert Counter(killed.lines) == Counter(spared.lines)
+    assert killed.gaps == spared.gaps
+
+
+def test_a_kill_between_a_late_line_and_the_next_hides_no_rotation() -> None:
+    """The line that the rotation left is older than the newest taken: alone it does not show a gap."""
+    archive = Archive(Cursor("k"))
+    archive.cursor.begin()
+    archive.feed([Line(START, "stdout", "one"), Line(START + 500, "stdout", "two")])
+    rotated_away_but = Line(START + 400, "stderr", "late")
+    for _ in range(3):
+        archive.cursor.begin()
+        archive.feed([rotated_away_but])
+        assert archive.gaps == 0
+        archive.cursor = reopen(archive.cursor)
+    archive.cursor.begin()
+    archive.feed([rotated_away_but, Line(START + 900, "stdout", "five")])
+    assert archive.gaps == 1
+    assert len(archive.lines) == 4
+
+
+def test_a_late_line_is_no_gap_where_the_replay_reaches_back_after_a_kill() -> None:
+    archive = Archive(Cursor("k"))
+    lines = [Line(START, "stdout", "one"), Line(START + 500, "stdout", "two")]
+    archive.cursor.begin()
+    archive.feed(lines)
+    lines = [Line(START - 10, "stderr", "late"), *lines, Line(START + 900, "stdout", "three")]
+    archive.cursor.begin()
+    archive.feed(lines[:1])
+    archive.cursor = reopen(archive.cursor)
+    archive.cursor.begin()
+    archive.feed(lines)
+    archive.finish()
+    assert Counter(archive.lines) == Counter(lines)
+    assert archive.gaps == 0
 
 
 @settings(max_examples=100, deadline=None)
