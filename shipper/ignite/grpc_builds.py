@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -29,25 +29,47 @@ from shipper.ignite.wanted import BUILD_SERVICE
 from shipper.ignite.wire import Sent
 from shipper.model import App
 
-if TYPE_CHECKING:
-    from shipper.ignite.grpc import GrpcPlatform
+
+class Calls(Protocol):
+    """What this half needs of the other half of the client; `agreement` is ComputeService's."""
+
+    base_url: str
+    agreement: Agreement
+
+    async def contract(self) -> Contract:
+        """ComputeService's. Raises CallFailed."""
+
+    async def first_message(self, path: str, request: bytes) -> bytes:
+        """The first message of an answer, whatever else it has. Raises CallFailed."""
+
+    async def prepare(self, method: str, app: App | None = None, **fields: object) -> tuple[Call, bytes]:
+        """A call of ComputeService and its request message. Raises CallFailed."""
+
+    async def unary(self, call: Call, request: bytes, agreement: Agreement | None = None) -> Any:
+        """The one message that a call answers; `agreement` is the one that it is of. Raises CallFailed."""
+
+    async def send(self, call: Call, request: bytes) -> Sent[Answer]:
+        """A stream that is not opened yet."""
+
+    async def send_for_raw(self, call: Call, request: bytes) -> Sent[RawAnswer]:
+        """A call, not yet made, whose answer may be of any size, and may be read slowly."""
 
 
 @dataclass(slots=True)
 class GrpcBuilds:
-    """The port over the connections of `platform`."""
+    """The port over the connections of `calls`."""
 
-    platform: GrpcPlatform
+    calls: Calls
     agreement: Agreement = field(init=False)
 
     def __post_init__(self) -> None:
-        platform = self.platform
-        self.agreement = Agreement(platform.base_url, platform.first_message, BUILD_SERVICE, guesses=False)
+        calls = self.calls
+        self.agreement = Agreement(calls.base_url, calls.first_message, BUILD_SERVICE, guesses=False)
 
     async def get_draft(self, app: App) -> Draft:
-        call, request = await self.platform.prepare("GetDraftInfo", app)
+        call, request = await self.calls.prepare("GetDraftInfo", app)
         try:
-            draft = (await self.platform.unary(call, request)).draft
+            draft = (await self.calls.unary(call, request)).draft
         except CallFailed as failure:
             if failure.status.code is Code.NOT_FOUND:  # of the draft, or of the app
                 return Draft()
@@ -60,9 +82,7 @@ class GrpcBuilds:
         names = EnumNames(call.response.enums.get("status", {}), "BUILD_STATUS_")
 
         async def page(cursor: str) -> tuple[list[Build], str]:
-            answer = await self.platform.unary(
-                call, contract.encode(call.name, cursor=cursor), self.agreement
-            )
+            answer = await self.calls.unary(call, contract.encode(call.name, cursor=cursor), self.agreement)
             builds = [_build(row, names) for row in answer.builds]
             if contract.source is Source.BUNDLED and not all(_is_plausible(build) for build in builds):
                 raise CallFailed(_misread(call.name))
@@ -72,21 +92,21 @@ class GrpcBuilds:
 
     @asynccontextmanager
     async def get_build_log(self, app: App, build_id: str) -> AsyncIterator[BuildLog]:
-        platform = self.platform
-        call, request = await platform.prepare("GetBuildLog", app, build_id=build_id)
-        sent = await platform.send_for_raw(call, request)
-        malformed = Code.UNIMPLEMENTED if platform.agreement.guessing else Code.INTERNAL
+        calls = self.calls
+        call, request = await calls.prepare("GetBuildLog", app, build_id=build_id)
+        sent = await calls.send_for_raw(call, request)
+        malformed = Code.UNIMPLEMENTED if calls.agreement.guessing else Code.INTERNAL
         try:
-            async with answered(sent, platform.base_url) as answer:
+            async with answered(sent, calls.base_url) as answer:
                 yield StreamedLog(answer, LogInMessage(answer, call), malformed)
         except CallFailed as failure:
-            raise CallFailed(platform.agreement.failed(failure.status)) from failure
+            raise CallFailed(calls.agreement.failed(failure.status)) from failure
 
     def stream_compile_logs(
         self, deploy_id: str, *, from_start: bool = True
     ) -> AbstractAsyncContextManager[AsyncIterator[Output]]:
         fields = {"deploy_id": deploy_id, "from_start": from_start}
-        return _OutputStream(self, self.platform.agreement, "StreamCompileLogs", fields)
+        return _OutputStream(self, self.calls.agreement, "StreamCompileLogs", fields)
 
     def stream_build_logs(
         self, build_id: str, *, from_start: bool = True
@@ -98,14 +118,14 @@ class GrpcBuilds:
         self, agreement: Agreement, method: str, fields: dict[str, Any]
     ) -> tuple[Call, Sent[Answer]]:
         """A stream of the service of `agreement` that is not opened yet."""
-        compute = agreement is self.platform.agreement
-        contract = await (self.platform.contract() if compute else self._build_contract())
+        compute = agreement is self.calls.agreement
+        contract = await (self.calls.contract() if compute else self._build_contract())
         call = offered(contract, method)
-        return call, await self.platform.send(call, contract.encode(method, **fields))
+        return call, await self.calls.send(call, contract.encode(method, **fields))
 
     async def _build_contract(self) -> Contract:
         """Raises CallFailed: UNIMPLEMENTED where the server describes itself and has no such service."""
-        if (await self.platform.contract()).source is Source.BUNDLED:
+        if (await self.calls.contract()).source is Source.BUNDLED:
             return bundled(BUILD_SERVICE)
         try:
             return await self.agreement.contract()
