@@ -25,7 +25,7 @@ from shipper.archive.codec import (
 )
 from shipper.backoff import Backoff
 from shipper.buffer import FrameDraft, make_frames
-from shipper.collect.pending import Pending, Writable
+from shipper.collect.pending import Closed, Pending, Writable
 from shipper.errors import BufferFull, BufferUnavailable
 from shipper.meter import Meter
 from shipper.model import App, Codec, CursorWrite, Frame, Gap, GapReason, Kind, Partition
@@ -68,6 +68,8 @@ class Intake:
     noticed: Callable[[Gap], None] | None = None
     tap: Callable[[Mapping[Partition, FrameDraft]], None] | None = None
     _pending: Pending = field(default_factory=Pending)
+    _closed: list[Closed] = field(default_factory=list)
+    _since: float = 0.0  # when the first of what waits came (the loop's clock)
     _storing: asyncio.Event | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -193,7 +195,18 @@ class Intake:
     def _cover(self, cursor: Writable) -> None:
         """The cursor that counts what was just added: one cannot be stored without the other."""
         self._pending.cover(cursor)
+        if self._pending.filled(self.hold_at):
+            self._close_pending()
         self._weigh()
+
+    def _close_pending(self) -> None:
+        self._closed.append(self._pending.close(self.hold_at))
+        self._pending = Pending()
+
+    @property
+    def _size(self) -> int:
+        """Bytes that wait for the next commit."""
+        return self._pending.size + sum(closed.size for closed in self._closed)
 
     def _add(self, partition: Partition, run: bytes, records: int, first: int, last: int) -> None:
         """Records as NDJSON, end to end."""
@@ -202,7 +215,7 @@ class Intake:
         self._weigh()
 
     def _weigh(self) -> None:
-        size = self._pending.size
+        size = self._size
         if size >= min(COMMIT_AT, self.hold_at):
             self._urgent.set()
         if size >= self.hold_at:
@@ -210,14 +223,18 @@ class Intake:
 
     def _begin(self) -> None:
         if not self._wake.is_set():
-            self._pending.since = asyncio.get_running_loop().time()
+            self._since = asyncio.get_running_loop().time()
             self._wake.set()
 
     # ---- committing ----
 
     async def settled(self) -> None:
         """Return when what was taken before this call is committed, however long that takes."""
-        waiting = self._pending.stored if self._pending else self._storing
+        waiting = self._storing
+        if self._pending:
+            waiting = self._pending.stored
+        elif self._closed:
+            waiting = self._closed[-1].stored
         if waiting is not None:
             await waiting.wait()
 
@@ -232,31 +249,37 @@ class Intake:
         while True:
             await self._wake.wait()
             await self._let_gather()
-            pending, self._pending = self._pending, Pending()
+            if self._pending:
+                self._close_pending()
+            closed, self._closed = self._closed, []
             self._wake.clear()
             self._urgent.clear()
-            if pending:
-                self._storing = stored = pending.stored
-                first, *rest = pending.writes(self.hold_at)
-                if self.tap is not None:
-                    self.tap(pending.drafts)
-                frames = await asyncio.to_thread(make_frames, pending.drafts, self.codec)
-                pending.drafts.clear()
-                self._reopen()
-                await self._store(frames, first)
-                for writes in rest:
-                    await self._store((), writes)
-                self._storing = None
-                stored.set()
-                del pending, first, rest, frames  # not while an idle intake waits for the next record
+            await self._commit(closed)
+            del closed  # not while an idle intake waits for the next record
             if self._closing:
-                if not self._pending:
+                if not self._pending and not self._closed:
                     return
                 self._wake.set()
                 self._urgent.set()
 
+    async def _commit(self, closed: Sequence[Closed]) -> None:
+        """One after the other, as they were taken."""
+        for one in closed:
+            self._storing = closed[-1].stored
+            if self.tap is not None:
+                self.tap(one.drafts)
+            frames = await asyncio.to_thread(make_frames, one.drafts, self.codec)
+            one.drafts.clear()
+            self._reopen()
+            first, *rest = one.transactions
+            await self._store(frames, first)
+            for writes in rest:
+                await self._store((), writes)
+            one.stored.set()
+        self._storing = None
+
     async def _let_gather(self) -> None:
-        remaining = self._pending.since + COMMIT_EVERY_S - asyncio.get_running_loop().time()
+        remaining = self._since + COMMIT_EVERY_S - asyncio.get_running_loop().time()
         if remaining <= 0 or self._closing:
             return
         try:
@@ -266,7 +289,7 @@ class Intake:
             pass
 
     def _reopen(self) -> None:
-        if self._pending.size < self.hold_at:
+        if self._size < self.hold_at:
             self._room.set()
 
     async def _store(self, frames: Sequence[Frame], writes: Sequence[CursorWrite]) -> None:

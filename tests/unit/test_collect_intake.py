@@ -232,6 +232,39 @@ async def test_thousands_of_cursors_with_a_line_each_are_not_one_commit() -> Non
 
 
 @virtual_time
+async def test_a_line_of_each_of_thousands_of_replicas_holds_no_reader_and_is_in_transactions_of_some_hundred() -> (
+    None
+):
+    """However slow the buffer is: each of them is a small thing to keep, and readers that wait are woken in vain."""
+    durable = Widths(wall_ms, commit_s=1.0)
+    async with taking(durable) as (reader, _):
+        for number in range(2_000):
+            assert not reader.intake.holding
+            await Reader(reader.intake, Counting(f"k{number}")).take("x")
+        settling = asyncio.create_task(reader.intake.settled())
+        await settling
+        assert durable.log_lines == covered(durable) == 2_000
+    assert 300 < max(durable.widths) < 400
+
+
+@virtual_time
+async def test_what_was_closed_early_and_what_came_after_are_committed_in_order() -> None:
+    """A cursor that comes again after its transaction was closed is in a later one with what it counts then."""
+    durable = FakeDurable(wall_ms, commit_s=0.1)
+    async with taking(durable) as (reader, _):
+        often = Reader(reader.intake, Counting("often"))
+        for number in range(1_000):
+            await often.take(f"{number}")
+            await Reader(reader.intake, Counting(f"k{number}")).take("x")
+            if number % 100 == 0:
+                await asyncio.sleep(0.03)
+                assert durable.log_lines == covered(durable)
+        await reader.intake.settled()
+        assert durable.log_lines == covered(durable) == 2_000
+        assert [text for text in durable.texts() if text != "x"] == [str(number) for number in range(1_000)]
+
+
+@virtual_time
 async def test_a_full_buffer_is_tried_again_when_it_has_space_and_not_before() -> None:
     async with taking() as (reader, durable):
         durable.troubles = [BufferFull("no room")] * 3

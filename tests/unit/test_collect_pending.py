@@ -31,7 +31,7 @@ def test_cursors_that_only_changed_are_split_into_transactions_of_some_hundred_r
     names = [f"k{n}" for n in range(2_000)]
     for name in names:
         pending.touch(Named(name, segments=1))
-    groups = pending.writes(HOLD_AT)
+    groups = pending.close(HOLD_AT).transactions
     assert [name for group in groups for name in keys(group)] == names
     assert max(sum(1 + len(write.segments) for write in group) for group in groups) <= 700
     assert len(groups) < 10
@@ -44,7 +44,7 @@ def test_cursors_that_count_records_go_with_the_records_and_what_changed_as_far_
     pending.cover(Named("covers"))
     for n in range(1_000):
         pending.touch(Named(f"k{n}"))
-    first, *rest = pending.writes(HOLD_AT)
+    first, *rest = pending.close(HOLD_AT).transactions
     assert keys(first)[:2] == ["covers", "before"]
     assert len(first) > 500
     assert sum(map(len, rest)) == 1_002 - len(first)
@@ -57,13 +57,13 @@ def test_a_cursor_is_written_once_and_with_its_records_whether_it_changed_before
     pending.cover(Named("a"))
     pending.cover(Named("c"))
     pending.touch(newest := Named("c", segments=3))
-    first, *rest = pending.writes(1)
+    first, *rest = pending.close(1).transactions
     assert keys(first) == ["a", "c"]
     assert first[1] == newest.write()
     assert [keys(group) for group in rest] == [["b"]]
 
 
-def test_what_weighs_is_what_a_transaction_has_to_take() -> None:
+def test_what_weighs_is_what_waits_in_memory() -> None:
     pending = Pending()
     assert not pending
     pending.touch(Named("changed"))
@@ -75,4 +75,27 @@ def test_what_weighs_is_what_a_transaction_has_to_take() -> None:
     pending.cover(Named("covers"))
     assert 100 < once == pending.size
     pending.cover(Named("another"))
-    assert pending.size - once > 10_000
+    assert pending.size - once > 1_000
+
+
+def test_it_is_filled_by_some_hundred_cursors_that_cover_records_however_often_each_does() -> None:
+    pending = Pending()
+    for n in range(1_000):
+        pending.touch(Named(f"changed {n}"))
+        pending.cover(Named("covers"))
+    assert not pending.filled(HOLD_AT)
+    for n in range(350):
+        pending.cover(Named(f"k{n}"))
+    assert pending.filled(HOLD_AT)
+    first, *_ = pending.close(HOLD_AT).transactions
+    assert [write.key for write in first[:3]] == ["covers", "k0", "k1"]
+
+
+def test_a_cursor_is_stored_as_it_was_when_what_waits_was_closed() -> None:
+    """What it counts after that is in a later transaction."""
+    pending = Pending()
+    cursor = Named("k")
+    pending.cover(cursor)
+    closed = pending.close(HOLD_AT)
+    cursor.segments = 1
+    assert closed.transactions == [[Named("k").write()]]
