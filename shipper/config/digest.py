@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from shipper.config.settings import Settings
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
 
 
 def digest(settings: Settings) -> str:
     """64 hexadecimal digits, made of every setting's effective value; secrets are left out, so that it can be shown."""
-    said = settings.model_dump(mode="json", by_alias=True)
+    said = settings.as_data()
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

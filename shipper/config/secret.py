@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+if TYPE_CHECKING:  # the daemon has secrets, and no use for the library that checks them
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
-from shipper.config.types import JsonSchema, check_text, expect_text, scalar_schema
+    from shipper.config.types import JsonSchema
 
 MASK: Final = "***"
 
@@ -51,6 +52,8 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from shipper.config.types import scalar_schema
+
         return scalar_schema(_read_secret, str)
 
     @classmethod
@@ -59,6 +62,8 @@ class Secret:
 
 
 def _read_secret(value: object) -> Secret:
+    from shipper.config.types import check_text, expect_text
+
     return value if isinstance(value, Secret) else Secret(check_text(expect_text(value)))
 
 
@@ -66,9 +71,9 @@ def secrets_in(value: Any) -> Iterator[str]:
     """Every secret of a section and what is below it, revealed: for a log that must know what never to print."""
     if isinstance(value, Secret):
         yield value.reveal()
-    elif isinstance(value, BaseModel):
-        for _, inner in value:
-            yield from secrets_in(inner)
     elif isinstance(value, Mapping):
         for inner in value.values():
+            yield from secrets_in(inner)
+    elif hasattr(value, "as_data"):  # a section, or a copy of one
+        for _, inner in value:
             yield from secrets_in(inner)

@@ -27,6 +27,10 @@ class Section(BaseModel):
             return data
         return {key: None if value == "" and cls.is_nullable(key) else value for key, value in data.items()}
 
+    def as_data(self, *without: str) -> dict[str, Any]:
+        """What it says as plain data, as JSON can hold it; secrets are masked. `without` are fields of this section."""
+        return self.model_dump(mode="json", exclude=set(without))
+
     @classmethod
     def declared(cls) -> dict[str, FieldInfo]:
         """What is declared, by the key that is written: `continue` and `not` cannot be names in Python."""

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shipper.config.settings import Settings
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
+
 
 EVERY_S: Final = 2.0
 MOST: Final = 1 << 20  # of a larger file, only the beginning counts: nothing that is configured is so large

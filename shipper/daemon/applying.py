@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from shipper.buffer import WhenFull
 from shipper.collect.intake import may_wait
-from shipper.config.settings import Settings
 from shipper.daemon.changes import Changes, Version
 from shipper.daemon.collecting import Connection
 from shipper.daemon.delivering import Equipment
 from shipper.daemon.equipping import equipped, frame_codec, pipeline_of, routing
 from shipper.daemon.serving import Daemon
 from shipper.ignite.connect import token_source
+
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
 
 
 async def apply(daemon: Daemon, before: Version, after: Version, changes: Changes) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
-from shipper.config.settings import Settings
+from shipper.config.archives import ARCHIVES
 from shipper.config.watching import Look, files_read_by
+
+if TYPE_CHECKING:
+    from shipper.config.destinations import SinkSettings
+    from shipper.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,9 @@ def _content(version: Version, file: Path) -> str:
     return version.contents.get(file, "")
 
 
-def _without_removal(sink: SinkSettings) -> SinkSettings:
+def _without_removal(sink: SinkSettings) -> dict[str, object]:
     """`on_remove` matters when the sink goes, and to nothing before."""
-    return sink.model_copy(update={"on_remove": "drain"})
+    return {name: value for name, value in sink if name != "on_remove"}
 
 
 def _removals(settings: Settings, names: Iterable[str]) -> list[str]:
@@ -134,7 +138,7 @@ def _but_auth(settings: Settings) -> tuple[object, ...]:
 
 def _way(settings: Settings, name: str) -> object:
     """What decides how the records of a sink get there, beside its own settings; None where they go as they are."""
-    archive = isinstance(settings.sinks[name], S3Settings | DirectorySettings | StdoutSettings)
+    archive = settings.sinks[name].type in ARCHIVES
     if archive and not (settings.routes or settings.redact):
         return None
     others = frozenset(settings.sinks) if settings.routes else frozenset[str]()

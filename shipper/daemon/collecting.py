@@ -14,8 +14,6 @@ from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
 from shipper.collect.intake import Intake
 from shipper.collect.states import States
-from shipper.config.platform import IgniteSettings
-from shipper.config.settings import Settings
 from shipper.errors import BufferError
 from shipper.ignite.auth import TokenSource
 from shipper.ignite.connect import connect, token_source
@@ -26,6 +24,8 @@ from shipper.telemetry.health import Readiness
 from shipper.telemetry.prometheus import PrometheusMeter
 
 if TYPE_CHECKING:
+    from shipper.config.platform import IgniteSettings
+    from shipper.config.settings import Settings
     from shipper.ignite.gateway.platform import HttpPlatform
     from shipper.ignite.grpc import GrpcPlatform
 

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from shipper.buffer import Route
-from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
-from shipper.config.settings import Settings
 from shipper.daemon.delivering import Equipment
 from shipper.deliver.backlog import BatchPolicy
 from shipper.model import Codec
 from shipper.sinks import AnySink, make_sink, takes_records
 
 if TYPE_CHECKING:
+    from shipper.config.destinations import SinkSettings
+    from shipper.config.settings import Settings
     from shipper.transform.port import Pipeline
 
 _STDOUT_POLICY: Final = BatchPolicy(max_age_s=0.5, max_size=1024 * 1024)
@@ -50,15 +50,13 @@ def pipeline_of(settings: Settings, sink: AnySink) -> Pipeline | None:
 def frame_codec(settings: Settings) -> Codec:
     """What frames are compressed with: what most sinks store, so that their bytes need no second compression."""
     wanted = Counter(
-        sink.compression
-        for sink in settings.sinks.values()
-        if isinstance(sink, (S3Settings, DirectorySettings))
+        sink.compression for sink in settings.sinks.values() if sink.type == "s3" or sink.type == "directory"
     )
     return wanted.most_common(1)[0][0] if wanted else Codec.ZSTD
 
 
 def policy(settings: SinkSettings) -> BatchPolicy:
     """When a sink's batches are sealed."""
-    if isinstance(settings, StdoutSettings):
+    if settings.type == "stdout":
         return _STDOUT_POLICY
     return BatchPolicy(max_age_s=settings.batch.max_age, max_size=settings.batch.max_size)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
-from shipper.config.otlp import OtlpSettings
 from shipper.telemetry.prometheus import PrometheusMeter
+
+if TYPE_CHECKING:
+    from shipper.config.otlp import OtlpSettings
 
 
 class Exporting:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from shipper import __version__
-from shipper.config.settings import Settings
 from shipper.daemon.rates import Rates
 from shipper.daemon.sight import Sight
 from shipper.daemon.surveying import Clock, survey
@@ -33,6 +32,7 @@ from shipper.telemetry.facts import (
 from shipper.telemetry.process import usage
 
 if TYPE_CHECKING:
+    from shipper.config.settings import Settings
     from shipper.daemon.serving import Daemon
 
 REFUSED_LATELY_MS: Final = 120_000
@@ -60,9 +60,7 @@ def gather(daemon: Daemon, settings: Settings, sight: Sight, query: Query) -> Fa
         sinks=[_sink(worker, settings, daemon, sight, clock) for worker in daemon.workers],
         buffer=_buffer(daemon, settings),
         platform=_platform(daemon, settings, clock),
-        config=ConfigFacts(
-            sight.config_file, sight.config_since_ms, settings.model_dump(mode="json"), sight.reload
-        ),
+        config=ConfigFacts(sight.config_file, sight.config_since_ms, settings.as_data(), sight.reload),
         process=_process(daemon, sight),
         gaps=tuple(sight.gaps),
         unready=daemon.readiness.reasons(),

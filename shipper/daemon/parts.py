@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from shipper.buffer import Buffer, WhenFull
 from shipper.collect.intake import Intake, may_wait
 from shipper.config.endpoint import Address
-from shipper.config.settings import Settings
 from shipper.control.letters import letter_calls
 from shipper.control.server import ControlServer
 from shipper.control.tapping import tap_calls
@@ -27,6 +26,7 @@ from shipper.telemetry.prometheus import PrometheusMeter
 from shipper.telemetry.web import TelemetryServer
 
 if TYPE_CHECKING:
+    from shipper.config.settings import Settings
     from shipper.telemetry.facts import Facts, Query
 
 

@@ -10,15 +10,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shipper.config.digest import digest
 from shipper.config.load import Examined, examine
-from shipper.config.settings import Settings
 from shipper.config.watching import Watch, files_read_by
 from shipper.daemon.changes import Changes, Version, at_next_start, changes
 from shipper.errors import Problem, Severity, ShipperError
 from shipper.meter import Meter
+
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
 
 log = logging.getLogger("shipper.daemon")
 

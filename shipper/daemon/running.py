@@ -6,11 +6,10 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shipper import __version__
 from shipper.config.secret import secrets_in
-from shipper.config.settings import Settings
 from shipper.daemon.applying import apply
 from shipper.daemon.changes import Changes, Version
 from shipper.daemon.exporting import Exporting
@@ -24,6 +23,9 @@ from shipper.heap import give_back, leave_alone_what_is_there, look_again, share
 from shipper.telemetry.crashes import reported
 from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
+
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
 
 log = logging.getLogger("shipper.daemon")
 

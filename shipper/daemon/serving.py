@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from shipper.buffer import Buffer
 from shipper.collect.collector import Collector
 from shipper.collect.intake import Intake
-from shipper.config.settings import Settings
 from shipper.control.server import ControlServer
 from shipper.daemon.collecting import Collecting
 from shipper.daemon.delivering import Delivering
@@ -26,6 +25,7 @@ from shipper.telemetry.health import Liveness, Readiness
 from shipper.telemetry.prometheus import PrometheusMeter
 
 if TYPE_CHECKING:
+    from shipper.config.settings import Settings
     from shipper.ignite.gateway.platform import HttpPlatform
     from shipper.ignite.grpc import GrpcPlatform
 

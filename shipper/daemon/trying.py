@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shipper.collect.collector import Selection
-from shipper.config.settings import Settings
 from shipper.errors import ShipperError
 from shipper.ignite.connect import connect
 from shipper.model import App
 from shipper.sinks import AnySink, make_sink
 from shipper.sinks.port import Delivered
+
+if TYPE_CHECKING:
+    from shipper.config.settings import Settings
 
 T = TypeVar("T")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shipper.config import platform
 from shipper.config.endpoint import join_host_port
-from shipper.config.platform import IgniteSettings
 from shipper.ignite.auth import ClientCredentials, FixedToken, NoToken, TokenFile, TokenSource
 from shipper.ignite.dial import Dial
 from shipper.ignite.grpc import GrpcPlatform
@@ -18,6 +16,7 @@ from shipper.ignite.transport import Transport
 from shipper.meter import Meter
 
 if TYPE_CHECKING:  # loaded where the endpoint asks for it
+    from shipper.config.platform import Auth, IgniteSettings
     from shipper.ignite.gateway.platform import HttpPlatform
 
 
@@ -76,18 +75,16 @@ def _gateway(settings: IgniteSettings) -> Callable[[], Transport]:
     )
 
 
-def token_source(auth: platform.Auth, meter: Meter | None = None) -> TokenSource:
+def token_source(auth: Auth, meter: Meter | None = None) -> TokenSource:
     """Where the bearer tokens come from."""
-    match auth:
-        case platform.ClientCredentials():
-            # Imported here: who brings a token of his own needs no HTTP client for it.
-            from shipper.ignite.token_endpoint import TokenEndpoint
+    if auth.type == "none":
+        return NoToken()
+    if auth.type == "token":
+        return FixedToken(auth.token.reveal())
+    if auth.type == "token_file":
+        return TokenFile(auth.path)
+    # Imported here: who brings a token of his own needs no HTTP client for it.
+    from shipper.ignite.token_endpoint import TokenEndpoint
 
-            endpoint = TokenEndpoint(auth.token_url, auth.client_id, auth.client_secret.reveal())
-            return ClientCredentials(endpoint, meter=meter)
-        case platform.StaticToken():
-            return FixedToken(auth.token.reveal())
-        case platform.TokenFile():
-            return TokenFile(auth.path)
-        case platform.NoAuth():
-            return NoToken()
+    endpoint = TokenEndpoint(auth.token_url, auth.client_id, auth.client_secret.reveal())
+    return ClientCredentials(endpoint, meter=meter)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from grpc_reflection.v1alpha import reflection_pb2
 
 from shipper.ignite.contract import ContractMismatch
@@ -92,16 +93,34 @@ async def _ask(
         if problem.error_code == Code.NOT_FOUND:
             return ()
         message = f"reflection answered error {problem.error_code}: {problem.error_message:.200}"
-        raise CallFailed(Status(code_of(str(problem.error_code)), message))
+        code = code_of(str(problem.error_code))
+        raise CallFailed(Status(Code.UNKNOWN if code is Code.OK else code, message))
     return answer.file_descriptor_response.file_descriptor_proto
 
 
 def _file(data: bytes) -> FileDescriptorProto:
     try:
-        return FileDescriptorProto.FromString(data)
+        file = FileDescriptorProto.FromString(data)
     except DecodeError as error:
         raise _undecodable(error) from error
+    file.ClearField("source_code_info")  # comments, which nobody reads
+    if not _is_text(file):
+        raise _undecodable("a name in it is not UTF-8")
+    return file
 
 
-def _undecodable(error: DecodeError) -> CallFailed:
+def _is_text(message: Message) -> bool:
+    """Whether every text in a message is one: descriptors are proto2, whose texts are taken as they come and handed out
+    as bytes where they are not UTF-8 (https://protobuf.dev/programming-guides/proto2/#scalar).
+    """
+    for declared, value in message.ListFields():
+        values = value if declared.is_repeated else (value,)
+        if declared.type == FieldDescriptor.TYPE_STRING and not all(isinstance(each, str) for each in values):
+            return False
+        if declared.type == FieldDescriptor.TYPE_MESSAGE and not all(map(_is_text, values)):
+            return False
+    return True
+
+
+def _undecodable(error: DecodeError | str) -> CallFailed:
     return CallFailed(Status(Code.INTERNAL, f"the reflection answer cannot be decoded: {error}"))

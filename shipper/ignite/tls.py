@@ -6,10 +6,13 @@ import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shipper.config.platform import Tls
 from shipper.errors import ConfigError, Problem
 from shipper.ignite.http2.connection import PROTOCOL
+
+if TYPE_CHECKING:
+    from shipper.config.platform import Tls
 
 
 def client_context(tls: Tls, protocols: Sequence[str] = (PROTOCOL,)) -> ssl.SSLContext:

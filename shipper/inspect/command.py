@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from shipper.config.platform import IgniteSettings
 from shipper.ignite.connect import connect
 from shipper.ignite.status import CallFailed
 from shipper.inspect import replicas
@@ -21,6 +20,7 @@ from shipper.inspect.trouble import explained
 from shipper.model import App
 
 if TYPE_CHECKING:  # loaded where the endpoint asks for it
+    from shipper.config.platform import IgniteSettings
     from shipper.ignite.gateway.platform import HttpPlatform
     from shipper.ignite.grpc import GrpcPlatform
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from shipper.config.datadog import DatadogSettings
-from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
-from shipper.config.sentry import SentrySettings
 from shipper.sinks.port import RecordSink, Sink
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
+
+    from shipper.config.datadog import DatadogSettings
+    from shipper.config.destinations import DirectorySettings, S3Settings, SinkSettings, StdoutSettings
+    from shipper.config.sentry import SentrySettings
 
 AnySink = Sink | RecordSink
 

@@ -84,10 +84,14 @@ def quoted(status: int, body: bytes | str) -> str:
     text = body[: 4 * LONGEST_QUOTE]
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    if len(text) > LONGEST_QUOTE:
-        text = text[:LONGEST_QUOTE] + "…"
+    text = one_line(text, LONGEST_QUOTE)
     return f"{status} {_phrase(status)}".rstrip() + (f" ({text})" if text else "")
+
+
+def one_line(text: str, longest: int) -> str:
+    """What a server says, harmless in a log and on a terminal: no control characters, no line ends, cut."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * longest]).split())
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def wish_s(headers: Mapping[str, str], *, clock: Callable[[], float] = time.time) -> float | None:

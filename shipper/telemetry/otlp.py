@@ -9,13 +9,15 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from prometheus_client import Metric
 
 from shipper import __version__
-from shipper.config.otlp import OtlpSettings
+
+if TYPE_CHECKING:
+    from shipper.config.otlp import OtlpSettings
 
 log = logging.getLogger("shipper.telemetry")
 

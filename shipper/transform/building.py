@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shipper.config.destinations import DirectorySettings, S3Settings, StdoutSettings
-from shipper.config.joining import JoinSettings
-from shipper.config.routes import RouteSettings
-from shipper.config.settings import Settings
+from shipper.config.archives import ARCHIVES
 from shipper.transform.joining import JoinLimits
 from shipper.transform.pipeline import Parts, SinkPipeline
 from shipper.transform.reading import Reader
 from shipper.transform.recent import Recent
 from shipper.transform.routes import RouteTable
 from shipper.transform.rules import Rules
+
+if TYPE_CHECKING:
+    from shipper.config.joining import JoinSettings
+    from shipper.config.routes import RouteSettings
+    from shipper.config.settings import Settings
 
 REVISION: Final = 1
 """Raised when the same settings make something else of the same records than the version before did."""
@@ -29,7 +31,7 @@ def build_routes(settings: Settings) -> RouteTable:
 def build_pipeline(settings: Settings, sink_name: str) -> SinkPipeline:
     """The pipeline of one of the configured sinks."""
     sink = settings.sinks[sink_name]
-    archive = isinstance(sink, S3Settings | DirectorySettings | StdoutSettings)
+    archive = sink.type in ARCHIVES
     join: JoinSettings | None = getattr(sink, "join", None)
     joins = join is not None and join.enabled
     routes = build_routes(settings)
@@ -57,13 +59,9 @@ def _plan(settings: Settings, sink_name: str, routes: RouteTable, join: JoinSett
         REVISION,
         sink_name,
         [_seen(*pair, sink_name) for pair in zip(settings.routes, routes.keys, strict=True)],
-        [entry.model_dump(mode="json") for entry in settings.read],
-        [
-            entry.model_dump(mode="json")
-            for entry in settings.redact
-            if not entry.sinks or sink_name in entry.sinks
-        ],
-        join.model_dump(mode="json") if join is not None else None,
+        [entry.as_data() for entry in settings.read],
+        [entry.as_data() for entry in settings.redact if not entry.sinks or sink_name in entry.sinks],
+        join.as_data() if join is not None else None,
     ]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -71,5 +69,5 @@ def _plan(settings: Settings, sink_name: str, routes: RouteTable, join: JoinSett
 def _seen(route: RouteSettings, key: str, sink_name: str) -> object:
     """What a route is for one sink. Counts of its throttle are found by its key: under another one they begin anew."""
     takes = sink_name in route.sinks
-    said = route.model_dump(mode="json", exclude={"name", "sinks"})
+    said = route.as_data("name", "sinks")
     return [said, takes, key if takes and route.throttle is not None else None]

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from shipper.config.joining import JoinSettings
 from shipper.entry import Entry
 from shipper.model import Kind
 from shipper.transform.held import Key, Trace, key_of
 from shipper.transform.stacks.port import Verdict
 from shipper.transform.stacks.shapes import MAYBE_LINES
 from shipper.transform.stacks.table import RUNTIMES, Opening, may_open, opening
+
+if TYPE_CHECKING:
+    from shipper.config.joining import JoinSettings
 
 MAX_BYTES: Final = 128 << 10
 MAX_STATE: Final = 240 << 10  # bytes of all traces of a partition as they are stored

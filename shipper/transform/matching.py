@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from shipper.config.routes import Conditions
 from shipper.entry import Entry
 from shipper.expression import Expression, Texts
 from shipper.model import Kind, Partition
+
+if TYPE_CHECKING:
+    from shipper.config.routes import Conditions
 
 _REMEMBERED: Final = 10_000  # names of replicas and the like, while one set of records is asked
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from shipper.config.reading import Finding, ReadSettings
 from shipper.entry import Entry, Failure, Level
 from shipper.expression import Expression
 from shipper.model import Kind
@@ -18,6 +17,9 @@ from shipper.transform.ids import execution_of, ids_in_text, span_of, trace_of
 from shipper.transform.levels import level_in_text, level_of_value
 from shipper.transform.stacks.port import MAX_MESSAGE
 from shipper.transform.stacks.table import failure_of
+
+if TYPE_CHECKING:
+    from shipper.config.reading import Finding, ReadSettings
 
 _LOGS: Final = Kind.LOGS  # members are looked up slowly
 _MAX_JSON: Final = 256 << 10  # characters; a larger line is not parsed

@@ -6,15 +6,18 @@ that takes everything, are gone by then. What remains is asked of the records in
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shipper.config.routes import RouteSettings
 from shipper.model import Partition, Unrouted
 from shipper.transform.matching import Fit, Fitted, Matcher
+
+if TYPE_CHECKING:
+    from shipper.config.routes import RouteSettings
 
 SENTRY_LOGS: Final = "logs"
 """The mark of lines that a route wants as Sentry Logs."""
@@ -76,7 +79,7 @@ def _keys(routes: Iterable[RouteSettings]) -> Iterator[str]:
     """A digest of what each does, and a number that tells apart those that do the very same."""
     same: Counter[str] = Counter()
     for settings in routes:
-        said = settings.model_dump_json(exclude={"name"})
+        said = json.dumps(settings.as_data("name"), ensure_ascii=False, separators=(",", ":"))
         same[said] += 1
         yield f"{sha256(said.encode()).hexdigest()[:16]}-{same[said]}"
 

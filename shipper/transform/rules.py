@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shipper.config.redaction import RedactSettings
 from shipper.transform.built_in import IN_ORDER, built_in
 from shipper.transform.patterns import Pattern
 from shipper.transform.redaction import Redaction
+
+if TYPE_CHECKING:
+    from shipper.config.redaction import RedactSettings
 
 _REMEMBERED: Final = 10_000  # apps
 

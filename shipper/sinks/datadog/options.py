@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from shipper.config.datadog import DatadogSettings
 from shipper.model import Codec
+
+if TYPE_CHECKING:
+    from shipper.config.datadog import DatadogSettings
 
 _LOGS_HOST: Final = "http-intake.logs"
 _API_HOST: Final = "api"

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from shipper.sinks.answers import one_line
 from shipper.sinks.port import Parked, Refusal, Rejected, Retry
 
 _LONGEST_QUOTE: Final = 300
+_LONGEST_NAME: Final = 60  # of a code or a region
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def outcome_of(answer: Answer, target: Target) -> Refusal:
     if answer.operation.startswith("AssumeRole"):
         return _identity_outcome(answer)
     rule = _rule(answer, target)
-    region = f" ({answer.region})" if answer.region else ""
+    region = f" ({one_line(answer.region, _LONGEST_NAME)})" if answer.region else ""
     advice = rule.advice.format(region=region)
     outcome = rule.outcome(f"{target} answered {_quoted(answer)}: {advice}")
     if isinstance(outcome, Retry):
@@ -168,8 +170,6 @@ def _identity_outcome(answer: Answer) -> Refusal:
 
 
 def _quoted(answer: Answer) -> str:
-    text = " ".join(answer.message.split())
-    if len(text) > _LONGEST_QUOTE:
-        text = text[:_LONGEST_QUOTE] + "…"
+    text = one_line(answer.message, _LONGEST_QUOTE)
     status = "" if str(answer.status) == answer.code else f" {answer.status}"
-    return f"{answer.code}{status}" + (f" ({text})" if text else "")
+    return f"{one_line(answer.code, _LONGEST_NAME)}{status}" + (f" ({text})" if text else "")

@@ -12,12 +12,14 @@ from typing import Any, Final
 import aiohttp
 from botocore import exceptions as boto
 
+from shipper.sinks.answers import one_line
 from shipper.sinks.port import Parked, Refusal, Retry
 from shipper.sinks.s3.answers import Answer, Target, outcome_of
 from shipper.sinks.s3.session import Redirected
 
 # Longer wishes are cut: a store that says "tomorrow" is asked again within the hour.
 _LONGEST_WAIT: Final = 3600.0
+_LONGEST_REASON: Final = 300
 
 _NO_CREDENTIALS: Final = (
     boto.NoCredentialsError,
@@ -63,7 +65,8 @@ def outcome_of_failure(error: Exception, target: Target) -> Refusal:
         error, (FileNotFoundError, PermissionError, IsADirectoryError)
     ):  # a token file, a CA bundle
         return Parked(f"cannot read what the request to {target} needs: {error}")
-    return Retry(f"the request to {target} failed: {type(error).__name__}: {error}")
+    reason = one_line(str(error), _LONGEST_REASON)  # botocore repeats what it could not parse
+    return Retry(f"the request to {target} failed: {type(error).__name__}: {reason}")
 
 
 def answer_of(error: boto.ClientError) -> Answer:
@@ -90,7 +93,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         else:
             sent = parsedate_to_datetime(headers["date"])
             seconds = (parsedate_to_datetime(wish) - sent).total_seconds()
-    except (KeyError, ValueError, TypeError):  # absent, no date, or dates with and without a zone
+    except (KeyError, ValueError, TypeError, OverflowError):  # absent, no date, dates with and without a zone
         return None
     return min(max(seconds, 0.0), _LONGEST_WAIT)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from shipper.config.destinations import S3Settings
 from shipper.config.secret import Secret
 from shipper.model import Codec
+
+if TYPE_CHECKING:
+    from shipper.config.destinations import S3Settings
 
 _ENCRYPTION: Final[dict[str, Literal["AES256", "aws:kms"]]] = {"aes256": "AES256", "aws:kms": "aws:kms"}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from shipper.config.sentry import SentrySettings
 from shipper.sinks.sentry.event_kinds import EventFailure
+
+if TYPE_CHECKING:
+    from shipper.config.sentry import SentrySettings
 
 DEFAULT_EVENTS = frozenset(
     (EventFailure.OOM_KILLED, EventFailure.CRASH_LOOP, EventFailure.IMAGE_PULL, EventFailure.PROBE_FAILED)
