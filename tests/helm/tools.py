@@ -21,6 +21,7 @@ class Tool:
 
     variable: str
     what: str
+    brought_by: str = ".ci/run"
 
     @property
     def path(self) -> str:
@@ -29,7 +30,9 @@ class Tool:
     @property
     def needed(self) -> pytest.MarkDecorator:
         """For tests that cannot do without it."""
-        return pytest.mark.skipif(not self.path, reason=f"{self.variable} names no {self.what}; .ci/run does")
+        return pytest.mark.skipif(
+            not self.path, reason=f"{self.variable} names no {self.what}; {self.brought_by} does"
+        )
 
     def run(
         self, *arguments: str | Path, text: str = "", folder: Path | None = None, quietly: bool = False
@@ -53,4 +56,6 @@ PROMETHEUS_MODELS: Final = Tool(
 PROMTOOL: Final = Tool("SHIPPER_TEST_PROMTOOL", "promtool")
 PROMETHEUS: Final = Tool("SHIPPER_TEST_PROMETHEUS", "prometheus")
 HADOLINT: Final = Tool("SHIPPER_TEST_HADOLINT", "hadolint")
-APISERVER: Final = Tool("SHIPPER_TEST_APISERVER", "folder with kube-apiserver and etcd")
+APISERVER: Final = Tool(
+    "SHIPPER_TEST_APISERVER", "folder with kube-apiserver and etcd", "SHIPPER_CI_APISERVER=1 .ci/run"
+)
