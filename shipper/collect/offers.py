@@ -18,6 +18,7 @@ from shipper.model import App
 log = logging.getLogger("shipper.collect")
 
 AGAIN_S: Final = 3600.0
+BELIEVED: Final = 2  # denials in a row that no server of the platform has signed
 REFUSED: Final = (Action.PARK, Action.STOP)
 
 
@@ -64,3 +65,21 @@ class Offers:
         if refused is not None and refused.pop(app, None) is not None and not refused:
             del self._refused[call]
             log.info("%s works again", call)
+
+
+@dataclass(slots=True)
+class Denials:
+    """Whether the platform lacks a call, or only what was asked for. Without a word of a server of the platform a 404
+    may mean either; then it is asked once more, after a look at what there is.
+    """
+
+    _in_a_row: int = 0
+
+    def believe(self, status: Status) -> bool:
+        """Whether a denial (`Action.STOP`) means that the call is not offered."""
+        self._in_a_row += 1
+        return status.genuine or self._in_a_row >= BELIEVED
+
+    def answered(self) -> None:
+        """The call was answered."""
+        self._in_a_row = 0

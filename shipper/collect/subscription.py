@@ -15,7 +15,10 @@ from typing import ClassVar, Final, Protocol
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
 from shipper.collect.cursor import Cursor
-from shipper.collect.pages import readable
+from shipper.collect.looks import LEAVING_EVERY_S, Looks
+from shipper.collect.offers import Denials
+from shipper.collect.recent import CALL as GET_LOGS
+from shipper.collect.recent import RecentLines
 from shipper.collect.states import State, still_cut
 from shipper.collect.taker import Taker
 from shipper.ignite.port import LogChunk, LogPage
@@ -29,7 +32,7 @@ PROOF_S: Final = 60.0  # where streams do not end: one that was alive so shortly
 LEAVE_S: Final = 30.0  # how long a stream that was cut is tried again after its replica left
 AT_WORK_S: Final = 1.0  # a stream that brought lines is opened again within that: its replica may go
 LOOK_AGAIN_S: Final = 5.0  # how long a subscription waits for a fresh listing before it opens anew
-LAST_LINES: Final = 10_000  # asked for at the end; servers allow less
+STREAM_LOGS: Final = "StreamAppLogs"
 _LAST_LOOKS: Final = 3
 _WHY_ENDED: Final = {SETTLED: "done", "half_open": "stalled", "starved": "stalled"}
 _REFUSED: Final = (Action.PARK, Action.STOP)
@@ -72,9 +75,14 @@ class LogSubscription:
     _wake: asyncio.Event | None = None
     _scope: asyncio.Timeout | None = None
     _interrupted: str | None = None
+    _denials: Denials = field(default_factory=Denials)
+    _recent: RecentLines = field(init=False)
+    _looks: Looks = field(init=False)
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
+        self._recent = RecentLines(self.taker, self.context)
+        self._looks = Looks(self._recent, self.context)
         self._backoff = self.context.backoff()
         self.last_data = asyncio.get_running_loop().time()
 
@@ -155,6 +163,9 @@ class LogSubscription:
         loop = asyncio.get_running_loop()
         try:
             while True:
+                if await self._without_stream():
+                    await self._farewell()
+                    return
                 began, taken = loop.time(), self.cursor.taken
                 status = await self._session()
                 if not await self._over(status):
@@ -201,6 +212,8 @@ class LogSubscription:
         app, replica_id = self.replica.app, self.replica.replica_id
         async with self.context.platform.stream_logs(app, replica_id) as chunks:
             self._answered_at = asyncio.get_running_loop().time()
+            self._denials.answered()
+            self.context.offers.grant(STREAM_LOGS, app)
             self._move(State.LEAVING if self.leaving else self._following)
             await self._follow(chunks)
 
@@ -223,7 +236,11 @@ class LogSubscription:
 
     async def _pause(self, status: Status, healthy_for_s: float, *, at_most_s: float | None) -> None:
         """Between two connections: wait as the status asks, and look what became of the replica."""
-        if status.action in _REFUSED:
+        if status.action is Action.STOP and self._denials.believe(status):
+            without = "its logs are read with GetAppLogs, again and again"
+            self.context.offers.refuse(STREAM_LOGS, self.replica.app, status, without)
+            return
+        if status.action is Action.PARK:
             if self.state is not State.PARKED:
                 log.error(
                     "log stream refused, tried again each minute: %s",
@@ -234,18 +251,43 @@ class LogSubscription:
         else:
             self._move(State.WAITING)
         wait = 0.0 if self._interrupted else self.context.wait_for(status, self._backoff, healthy_for_s)
-        if at_most_s is not None and status.retry_after_s is None and status.action not in _REFUSED:
+        if status.action is Action.STOP:
+            wait = min(wait, LOOK_AGAIN_S)
+        elif at_most_s is not None and status.retry_after_s is None and status.action is not Action.PARK:
             wait = min(wait, at_most_s)
+        look = status.action in (Action.DONE, Action.GONE, Action.STOP)
+        await self._wait(wait, look=look)
+
+    async def _wait(self, seconds: float, *, look: bool) -> None:
+        """Until then, or until something becomes of the replica; `look` what did."""
         self._wake = asyncio.Event()
         try:
-            if status.action in (Action.DONE, Action.GONE):
+            if look:
                 await self._fresh_listing()
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass
         finally:
             self._wake = None
+
+    async def _without_stream(self) -> bool:
+        """While streams are not offered, look again and again. Whether that was until the replica was gone."""
+        loop, offers, app = asyncio.get_running_loop(), self.context.offers, self.replica.app
+        while off_s := offers.off_for(STREAM_LOGS, app):
+            look = await self._looks.look()
+            self.attempts += 1
+            self.ended = look.status
+            if look.new:
+                self.last_data = loop.time()
+            if self.leaving and (not look.shown or loop.time() - max(self.last_data, self.left_at) > LEAVE_S):
+                await self._fresh_listing()  # a wrong listing must not close it
+                if self.leaving:
+                    return True
+            self._move(State.LEAVING if self.leaving and look.shown else look.state)
+            wait = min(look.wait_s, LEAVING_EVERY_S) if self.leaving else look.wait_s
+            await self._wait(min(wait * self.context.rng.uniform(0.8, 1.2), off_s), look=look.gone)
+        return False
 
     def _stop_waiting(self) -> None:
         if self._wake is not None:
@@ -308,29 +350,20 @@ class LogSubscription:
         page = await self._last_page()
         if page is None or not page.chunk.times:
             return False
-        cursor, taker = self.cursor, self.taker
-        chunk = readable(page.chunk, cursor.window)
-        gaps, taken, since = self.context.intake.gaps, cursor.taken, cursor.newest
-        taker.begin()
-        taker.take(chunk)
-        taker.settle_doubt()
-        if page.truncated and cursor.taken - taken == len(chunk.times) and self.context.intake.gaps == gaps:
-            taker.truncated(since, chunk.times[0])
+        self._recent.take(page, last=True)
         return True
 
     async def _last_page(self) -> LogPage | None:
         """As many lines as can be had; None where there are none to be had any more."""
-        replica, limit = self.replica, LAST_LINES
         for _ in range(_LAST_LOOKS):
+            if self.context.offers.off_for(GET_LOGS, self.replica.app):
+                return None
             try:
-                return await self.context.platform.get_logs(replica.app, replica.replica_id, limit)
+                return await self._recent.page()
             except CallFailed as error:
-                if error.status.code is Code.INVALID_ARGUMENT and limit:
-                    limit = 0
-                elif error.status.action in (Action.GONE, *_REFUSED):
+                if error.status.action in (Action.GONE, *_REFUSED):
                     return None
-                else:
-                    await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
+                await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
         return None
 
     def _move(self, state: State | None) -> None:

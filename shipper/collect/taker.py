@@ -256,8 +256,15 @@ class Taker:
             GapReason.TRUNCATED,
             min(until, began if since is None else max(since, began)),
             until,
-            "the replica went before its history was read, and GetAppLogs gave only the end of it",
+            "only the end of the history could be had, with GetAppLogs",
         )
+
+    def cut_short(self) -> None:
+        """Record that answers end before what the replica prints now."""
+        newest = self.cursor.newest
+        if newest is not None:
+            detail = "GetAppLogs gives only the beginning of the history, and no stream could be read"
+            self.gap(GapReason.TRUNCATED, newest, None, detail)
 
     def _undecodable(self, count: int) -> None:
         self.context.meter.count("undecodable_messages_total", count, Kind.LOGS.value)

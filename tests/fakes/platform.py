@@ -277,9 +277,10 @@ class FakePlatform:
 
     def refuse(
         self, method: str, code: Code, *, app: str | None = None, times: float = float("inf"),
-        retry_after_s: float | None = None,
+        retry_after_s: float | None = None, genuine: bool = True,
     ) -> Refusal:  # fmt: skip
-        refusal = Refusal(method, app, Status(code, "refused on request", retry_after_s), times)
+        status = Status(code, "refused on request", retry_after_s, genuine)
+        refusal = Refusal(method, app, status, times)
         self.refusals.append(refusal)
         return refusal
 

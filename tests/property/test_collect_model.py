@@ -179,19 +179,62 @@ def test_what_was_printed_is_archived_once_or_lies_in_a_gap(script: list[Step], 
     body()
 
 
+@settings(max_examples=60, deadline=None)
+@given(steps, st.sampled_from([20, 100, 1000]), st.booleans(), st.booleans(), st.integers(0, 3))
+def test_the_same_holds_where_lines_can_only_be_looked_at(
+    script: list[Step], page: int, newest_first: bool, changes: bool, seed: int
+) -> None:
+    """`changes`: streams are offered at first, and again in the end."""
+
+    @virtual_time
+    async def body() -> None:
+        it = Collection(events=True, seed=seed)
+        it.platform.logs_limit, it.platform.newest_first = page, newest_first
+        world = World(it)
+        if not changes:
+            it.platform.refuse("StreamAppLogs", Code.UNIMPLEMENTED)
+        it.start()
+        await asyncio.sleep(1)
+        await world.do(("start", 0))
+        for number, step in enumerate(script):
+            if changes and number == len(script) // 4:
+                it.platform.refuse("StreamAppLogs", Code.UNIMPLEMENTED)
+                for replica in world.app.replicas.values():
+                    replica.cut()
+            if step[0] not in ("end", "stall"):
+                await world.do(step)
+        if changes:
+            it.platform.refusals.clear()
+            await it.restart()
+        await asyncio.sleep(150)
+        for replica in list(world.app.replicas.values()):
+            replica.gone()
+        await asyncio.sleep(150)
+        await it.stop()
+        for gap in it.durable.gaps():
+            note(f"gap {gap}")
+        assert not it.durable.counter() - Counter(it.platform.printed), "a line came twice"
+        assert unexplained(it) == []
+
+    body()
+
+
 HARMLESS = ("print", "print late", "sleep", "cut", "end", "kill", "stop")
 harmless = steps.map(lambda script: [step for step in script if step[0] in HARMLESS])
 
 
 @settings(max_examples=60, deadline=None)
-@given(harmless, st.booleans(), st.integers(0, 3))
+@given(harmless, st.booleans(), st.booleans(), st.integers(0, 3))
 def test_cuts_and_restarts_of_the_daemon_alone_lose_nothing(
-    script: list[Step], sorted_replay: bool, seed: int
+    script: list[Step], sorted_replay: bool, streams: bool, seed: int
 ) -> None:
     @virtual_time
     async def body() -> None:
         it = Collection(seed=seed)
         it.platform.sorted_replay = sorted_replay
+        if not streams:
+            it.platform.refuse("StreamAppLogs", Code.UNIMPLEMENTED)
+            it.platform.logs_limit = len(script) * 60 + 1
         world = World(it)
         it.start()
         await world.do(("start", 0))
