@@ -16,12 +16,13 @@ import time
 from pathlib import Path
 
 from tests.chaos.catalogue import FAULTS
+from tests.chaos.network_faults import in_own_network
 from tests.chaos.outcome import Outcome
 from tests.chaos.plan import draw
 from tests.chaos.run import run
 from tests.chaos.table import page
 
-RUN_WITHIN_S = 240.0
+RUN_WITHIN_S = 480.0
 
 
 def main() -> int:
@@ -92,11 +93,8 @@ async def _many(options: argparse.Namespace) -> list[Outcome]:
 
 
 async def _in_a_process(seed: int, options: argparse.Namespace, slots: asyncio.Semaphore) -> Outcome:
-    command = [sys.executable, "-m", "tests.chaos", "--one", "--seed", str(seed)]
-    for fault in options.fault:
-        command += ["--fault", fault]
-    if options.keep is not None:
-        command += ["--keep", str(options.keep / f"seed-{seed}")]
+    keep = None if options.keep is None else options.keep / f"seed-{seed}"
+    command = command_of(seed, tuple(options.fault), keep)
     async with slots:
         began = time.monotonic()
         outcome = await outcome_of(seed, command)
@@ -106,6 +104,17 @@ async def _in_a_process(seed: int, options: argparse.Namespace, slots: asyncio.S
     for text in (*outcome.violations, *outcome.lives):
         print("    " + text.replace("\n", "\n    "), flush=True)
     return outcome
+
+
+def command_of(seed: int, faults: tuple[str, ...], keep: Path | None) -> list[str]:
+    """One run as a process, where a fault wants it in a network of its own."""
+    command = [sys.executable, "-m", "tests.chaos", "--one", "--seed", str(seed)]
+    for fault in faults:
+        command += ["--fault", fault]
+    if keep is not None:
+        command += ["--keep", str(keep)]
+    apart = any(FAULTS[name].apart for name in draw(seed, faults).faults)
+    return in_own_network(command) if apart else command
 
 
 async def outcome_of(seed: int, command: list[str]) -> Outcome:

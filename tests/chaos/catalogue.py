@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos import host_faults, platform_faults, sink_faults, stream_faults
+from tests.chaos import (
+    disk_faults,
+    host_faults,
+    kill_faults,
+    network_faults,
+    platform_faults,
+    sink_faults,
+    stream_faults,
+)
+from tests.chaos.faulty_disk import Step
 
 if TYPE_CHECKING:
     import random
@@ -18,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """`act` does it and undoes it. `needs` are sinks that must be there, `only` all that may be."""
+    """`act` does it and undoes it. `needs` are sinks that must be there, `only` all that may be. `disk`: the library
+    that makes system calls fail is there; `apart`: in a network namespace; `slow`: it is over, or found, after a
+    minute.
+    """
 
     name: str
     act: Act
@@ -27,6 +39,9 @@ class FaultKind:
     only: frozenset[str] = frozenset()
     takes_s: float = 2.0
     not_with: frozenset[str] = frozenset()
+    disk: bool = False
+    apart: bool = False
+    slow: bool = False
 
     def goes_with(self, other: FaultKind) -> bool:
         """Whether both may be in one run."""
@@ -40,8 +55,23 @@ FOLDER: Final = frozenset({"directory"})
 FULL: Final = frozenset(
     {"buffer_full_block", "buffer_full_drop", "memory_limit", "disk_full_buffer", "clock_step"}
 )
-ENDS: Final = frozenset(
-    {"kill_random", "kill_commit", "kill_upload", "kill_stored", "kill_acknowledge", "sigterm"}
+KILLS: Final = frozenset(
+    {
+        "kill_random",
+        "kill_commit",
+        "kill_seal",
+        "kill_acknowledge",
+        "kill_checkpoint",
+        "kill_publish",
+        "kill_upload",
+        "kill_stored",
+        "kill_answered",
+        "kill_reload",
+    }
+)
+ENDS: Final = KILLS | {"sigterm", "buffer_read_only"}
+BROKEN: Final = frozenset(
+    {"buffer_sync_error", "buffer_write_error", "archive_sync_error", "archive_write_error"}
 )
 
 _ALL: Final = (
@@ -49,18 +79,37 @@ _ALL: Final = (
     FaultKind("cut_unavailable", stream_faults.cut_unavailable, "streams end with UNAVAILABLE"),
     FaultKind("cut_ok", stream_faults.cut_ok, "streams end with OK while their replica prints on"),
     FaultKind(
-        "half_open_stream", stream_faults.half_open_stream, "a stream stays open and brings nothing more"
+        "half_open_stream",
+        stream_faults.half_open_stream,
+        "a stream stays open and brings nothing more",
+        slow=True,
     ),
     FaultKind(
         "half_open_connection",
         stream_faults.half_open_connection,
         "connections stay open and carry nothing more",
+        slow=True,
     ),
     FaultKind(
         "network_cut",
         stream_faults.network_cut,
         "nothing reaches the platform, then every connection is reset",
         takes_s=3.0,
+    ),
+    FaultKind(
+        "packets_lost_platform",
+        network_faults.packets_lost_platform,
+        "packets from and to the platform vanish (iptables in a network namespace)",
+        takes_s=4.0,
+        apart=True,
+    ),
+    FaultKind(
+        "packets_lost_s3",
+        network_faults.packets_lost_s3,
+        "packets from and to S3 vanish",
+        needs=S3,
+        takes_s=4.0,
+        apart=True,
     ),
     FaultKind("slow_loris", stream_faults.slow_loris, "the platform's bytes come 40 at a time", takes_s=3.0),
     FaultKind(
@@ -146,10 +195,101 @@ _ALL: Final = (
         "the archive's file system is read-only",
         needs=FOLDER,
         takes_s=3.0,
-        not_with=frozenset({"disk_full_archive"}),
+        not_with=frozenset({"disk_full_archive"}) | BROKEN,
+        slow=True,
+    ),
+    FaultKind(
+        "buffer_sync_error",
+        disk_faults.buffer_sync_error,
+        "fsync of the buffer fails with EIO",
+        takes_s=4.0,
+        not_with=FULL | BROKEN | ENDS,
+        disk=True,
+    ),
+    FaultKind(
+        "buffer_write_error",
+        disk_faults.buffer_write_error,
+        "writes to the buffer fail (EIO, ENOSPC, EDQUOT, EROFS) or are short",
+        takes_s=4.0,
+        not_with=FULL | BROKEN | ENDS,
+        disk=True,
+    ),
+    FaultKind(
+        "archive_sync_error",
+        disk_faults.archive_sync_error,
+        "fsync in the archive fails with EIO",
+        needs=FOLDER,
+        takes_s=4.0,
+        not_with=BROKEN,
+        disk=True,
+    ),
+    FaultKind(
+        "archive_write_error",
+        disk_faults.archive_write_error,
+        "writes, renames and new files in the archive fail",
+        needs=FOLDER,
+        takes_s=4.0,
+        not_with=BROKEN,
+        disk=True,
+        slow=True,
+    ),
+    FaultKind(
+        "buffer_read_only",
+        disk_faults.buffer_read_only,
+        "the buffer's file system goes read-only (ext4, aborted) and is mounted anew",
+        takes_s=3.0,
+        not_with=FULL | BROKEN | KILLS,
     ),
     FaultKind("kill_random", host_faults.kill_random, "SIGKILL, three times, at any moment", takes_s=4.0),
-    FaultKind("kill_commit", host_faults.kill_commit, "SIGKILL when the buffer's log grows", takes_s=3.0),
+    FaultKind(
+        "kill_commit",
+        kill_faults.in_step(Step.COMMIT),
+        "SIGKILL before, within or after a system call of a commit",
+        takes_s=3.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
+    FaultKind(
+        "kill_seal",
+        kill_faults.in_step(Step.SEAL),
+        "the same where a batch is sealed",
+        takes_s=3.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
+    FaultKind(
+        "kill_acknowledge",
+        kill_faults.in_step(Step.ACKNOWLEDGE),
+        "the same where a batch is acknowledged",
+        takes_s=3.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
+    FaultKind(
+        "kill_checkpoint",
+        kill_faults.in_step(Step.CHECKPOINT),
+        "the same where SQLite's log is emptied",
+        takes_s=3.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
+    FaultKind(
+        "kill_publish",
+        kill_faults.in_step(Step.UPLOAD),
+        "the same where the directory sink writes a file",
+        needs=FOLDER,
+        takes_s=3.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
+    FaultKind(
+        "kill_reload",
+        kill_faults.kill_reload,
+        "SIGHUP adds, drains or discards a sink; SIGKILL within 0.3 s",
+        takes_s=4.0,
+        disk=True,
+        not_with=BROKEN,
+    ),
     FaultKind(
         "kill_upload",
         host_faults.kill_upload,
@@ -165,14 +305,21 @@ _ALL: Final = (
         takes_s=3.0,
     ),
     FaultKind(
-        "kill_acknowledge",
-        host_faults.kill_acknowledge,
+        "kill_answered",
+        host_faults.kill_answered,
         "SIGKILL when S3 has answered",
         needs=S3,
         takes_s=3.0,
     ),
     FaultKind("sigterm", host_faults.sigterm, "SIGTERM, and a new start", takes_s=4.0),
     FaultKind("sigstop", host_faults.sigstop, "SIGSTOP for two to four seconds", takes_s=4.0),
+    FaultKind(
+        "sigstop_minute",
+        host_faults.sigstop_minute,
+        "SIGSTOP for sixty seconds",
+        not_with=ENDS,
+        slow=True,
+    ),
     FaultKind(
         "second_daemon", host_faults.second_daemon, "a second daemon on the same buffer", not_with=ENDS
     ),

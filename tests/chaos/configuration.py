@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from tests.chaos.site import Site
+from typing import TYPE_CHECKING
+
 from tests.chaos.stores import BUCKET
 from tests.servers.datadog_intake import KEY
 from tests.servers.process import free_port
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY
 
+if TYPE_CHECKING:
+    from tests.chaos.site import Site
 
-def configuration(site: Site, buffer_mib: int) -> str:
-    """YAML."""
+
+def configuration(site: Site, buffer_mib: int, extra: str = "") -> str:
+    """YAML. `extra` is what a further sink does when it is removed; without it there is none."""
     scenario = site.ignite.scenario
+    sinks, names = _sinks(site), list(site.plan.sinks)
+    if extra:
+        sinks += f"\n  extra: {{type: directory, path: {site.extra}, on_remove: {extra}, batch: {{max_age: 300ms}}}}"
+        names.append("extra")
     return f"""
 ignite:
   endpoint: grpc://{site.wire.address}
@@ -24,10 +32,10 @@ ignite:
 collect: {{poll_interval: 500ms}}
 buffer: {{path: {site.buffer}, max_size: {buffer_mib}MiB, when_full: {site.plan.when_full}}}
 sinks:
-{_sinks(site)}
+{sinks}
 routes:
   - match: {{kind: [logs, events, gaps]}}
-    sinks: [{", ".join(site.plan.sinks)}]
+    sinks: [{", ".join(names)}]
     sentry_logs: {str("sentry" in site.plan.sinks).lower()}
 telemetry: {{listen: "127.0.0.1:{free_port()}"}}
 shutdown: {{timeout: 30s}}

@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,18 @@ class Daemon:
             await process.wait()
             self.deaths.append(99)  # it did not end
             return 99
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Killed, and started again when the block ends."""
+        async with self._lock:
+            self.expecting = True
+            try:
+                await self._end(signal.SIGKILL)
+                yield
+                await self.start()
+            finally:
+                self.expecting = False
 
     async def drain(self) -> int:
         """SIGTERM at the end of the run; the exit status."""

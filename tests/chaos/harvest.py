@@ -52,6 +52,14 @@ class Shelf:
         return [key for key, lines in self.lines.items() if line in lines]
 
 
+def folder(shelf: Shelf, root: Path) -> Iterator[tuple[str, bytes]]:
+    """The objects below a folder that a shelf does not have."""
+    for path in sorted(root.rglob("*")):
+        key = str(path.relative_to(root))
+        if path.suffix in CODECS and not path.name.startswith(".") and not shelf.has(key):
+            yield key, path.read_bytes()
+
+
 class Harvest:
     """Looks at all sinks of a site, as often as it is asked."""
 
@@ -62,16 +70,9 @@ class Harvest:
     def look(self) -> None:
         """Read what is new in the archives. Blocking."""
         for name, shelf in self.shelves.items():
-            objects = self._folder() if name == "directory" else self._bucket()
+            objects = folder(shelf, self._site.archive) if name == "directory" else self._bucket()
             for key, body in objects:
                 shelf.put(key, body)
-
-    def _folder(self) -> Iterator[tuple[str, bytes]]:
-        shelf, root = self.shelves["directory"], self._site.archive
-        for path in sorted(root.rglob("*")):
-            key = str(path.relative_to(root))
-            if path.suffix in CODECS and not path.name.startswith(".") and not shelf.has(key):
-                yield key, path.read_bytes()
 
     def _bucket(self) -> Iterator[tuple[str, bytes]]:
         shelf, store = self.shelves["s3"], self._site.store
@@ -117,6 +118,14 @@ class Harvest:
                 (str(log["body"]), round(float(str(log["timestamp"])) * 1000)) for log in site.sentry.logs
             ]
         return found
+
+    def extra_faults(self) -> list[str]:
+        """What a sink has twice that came and went. What it was not there for it does not have."""
+        shelf = Shelf()
+        for key, body in folder(shelf, self._site.extra):
+            shelf.put(key, body)
+        verdict = judge("extra", self.truth(), shelf.counter(), [], once=True)
+        return [f"extra: twice: {line}" for line in verdict.doubled][:5]
 
     def event_faults(self) -> list[str]:
         """Events that are archived twice, or that the platform still shows and no archive has."""

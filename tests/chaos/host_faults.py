@@ -26,29 +26,6 @@ async def kill_random(site: Site, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.1, 2.5))
 
 
-async def kill_commit(site: Site, rng: random.Random) -> None:
-    """As soon as the write-ahead log is seen to change: in a commit, or in what seals and acknowledges."""
-    for _ in range(2):
-        await _until_written(site.buffer / "buffer.sqlite3-wal", rng.uniform(0.0, 0.002))
-        await site.daemon.kill()
-        await asyncio.sleep(rng.uniform(1.0, 2.0))
-
-
-async def _until_written(path: Path, after_s: float) -> None:
-    def stamp() -> tuple[int, int]:
-        try:
-            found = path.stat()
-        except OSError:
-            return (0, 0)
-        return (found.st_mtime_ns, found.st_size)
-
-    first, loop = stamp(), asyncio.get_running_loop()
-    until = loop.time() + 2.0
-    while stamp() == first and loop.time() < until:
-        await asyncio.sleep(0.0005)
-    await asyncio.sleep(after_s)
-
-
 async def kill_upload(site: Site, rng: random.Random) -> None:
     """The object is not there, its batch is sealed."""
     await _kill_at(site, "on_read")
@@ -59,7 +36,7 @@ async def kill_stored(site: Site, rng: random.Random) -> None:
     await _kill_at(site, "on_stored")
 
 
-async def kill_acknowledge(site: Site, rng: random.Random) -> None:
+async def kill_answered(site: Site, rng: random.Random) -> None:
     """The daemon was told, and is about to write that down."""
     await _kill_at(site, "on_answered")
 
@@ -104,6 +81,11 @@ async def sigstop(site: Site, rng: random.Random) -> None:
             tasks.create_task(site.daemon.stop_for(rng.uniform(2.0, 4.0)), name="stopped")
             await asyncio.sleep(0.5)
             site.wire.reset()
+
+
+async def sigstop_minute(site: Site, rng: random.Random) -> None:
+    """Longer than every timeout of a platform, of a store and of ours."""
+    await site.daemon.stop_for(60.0)
 
 
 async def second_daemon(site: Site, rng: random.Random) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from shipper.emulator import Emulator
 from tests.chaos.daemon import Daemon
+from tests.chaos.faulty_disk import FaultyDisk
+from tests.chaos.mounts import LoopDisk
 from tests.chaos.plan import Plan
 from tests.chaos.printing import Printer
 from tests.chaos.stores import SteppedProxy
@@ -30,6 +32,9 @@ class Site:
     proxy: SteppedProxy | None = None
     datadog: DatadogIntake | None = None
     sentry: SentryStub | None = None
+    disk: FaultyDisk | None = None
+    buffer_disk: LoopDisk | None = None
+    buffer_mib: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -41,6 +46,11 @@ class Site:
     def archive(self) -> Path:
         """The folder of the directory sink."""
         return self.folder / "archive"
+
+    @property
+    def extra(self) -> Path:
+        """The folder of a sink that reloads add and remove."""
+        return self.folder / "extra"
 
     @property
     def clock(self) -> Path:

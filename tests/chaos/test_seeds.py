@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.__main__ import outcome_of
+from tests.chaos.__main__ import command_of, outcome_of
 from tests.chaos.plan import draw
 from tests.chaos.run import SLOW
 
@@ -22,9 +21,7 @@ async def test_what_is_printed_is_archived_once_or_a_gap_says_why(
     pair: tuple[int, int], tmp_path: Path
 ) -> None:
     async def run(seed: int) -> str:
-        keep = tmp_path / str(seed)
-        command = [sys.executable, "-m", "tests.chaos", "--one", "--seed", str(seed), "--keep", str(keep)]
-        outcome = await outcome_of(seed, command)
+        outcome = await outcome_of(seed, command_of(seed, (), tmp_path / str(seed)))
         broken = "\n".join([*outcome.violations, *outcome.lives])
         return f"seed {seed} ({', '.join(outcome.faults)}):\n{broken}\n" if broken else ""
 
