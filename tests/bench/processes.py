@@ -22,6 +22,22 @@ _START_S: Final = 120.0
 _STOP_S: Final = 60.0
 
 
+def cpu_s(pid: int) -> float:
+    """User and system time of all threads of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory_mb(pid: int, name: str = "VmHWM") -> float:
+    """Resident memory of a process in MB of 1000 * 1000 bytes: `VmHWM` at most, `VmRSS` now. Raises LookupError for one
+    that ended.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise LookupError(pid)
+
+
 class Server:
     """A module of the bench in its own process. Its first line of output says on which port it listens."""
 
@@ -80,15 +96,14 @@ class Daemon:
 
     def cpu_s(self) -> float:
         """User and system time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_s(self.pid)
 
     def memory_mb(self, name: str = "VmHWM") -> float:
         """Resident memory in MB of 1000 * 1000 bytes: `VmHWM` at most, `VmRSS` now."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith(name + ":"):
-                return int(line.split()[1]) * 1024 / 1e6
-        raise RuntimeError(f"the daemon ended: {self.tail()}")
+        try:
+            return memory_mb(self.pid, name)
+        except LookupError:
+            raise RuntimeError(f"the daemon ended: {self.tail()}") from None
 
     def metric(self, name: str, label: str = "") -> float:
         """The sum of a series over the label sets that contain `label`; 0 before the daemon answers."""
