@@ -33,6 +33,7 @@ class Scale:
 
 FULL: Final = Scale(lines=2_400_000, runs=3, idle_s=60, trickle_s=30, paced_s=20)
 QUICK: Final = Scale(lines=400_000, runs=1, idle_s=5, trickle_s=5, paced_s=5)
+_REMEMBERED: Final = 320  # lines after which a subscription's window is full (shipper.collect.window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,12 @@ class Bench:
         )
 
     def subscriptions(self) -> Iterator[Row]:
-        """Thousands of replicas that print a line a second each."""
+        """Thousands of replicas that print a line a second each, and have printed before: what a subscription keeps
+        of a replica's last lines is in memory.
+        """
         for replicas, target, must in ((2_000, "", "120 MB"), (5_000, "150 MB, 25 % of a core", "")):
-            with self._surroundings(Load(replicas=replicas, apps=4, texts=self._texts)) as setup:
+            load = Load(replicas=replicas, apps=4, history=_REMEMBERED, texts=self._texts)
+            with self._surroundings(load) as setup:
                 footprint = _said(f"{replicas} subscriptions", rows.subscribed(setup, self._scale.trickle_s))
             yield Row(f"{replicas:,} open subscriptions, a line a second each", target, must, str(footprint))
 

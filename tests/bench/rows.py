@@ -48,13 +48,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """A daemon over some time: memory and the part of one core that it used."""
+    """A daemon over some time: its memory at the end and at most, and the part of one core that it used."""
 
     memory_mb: float
+    peak_mb: float
     core: float
 
     def __str__(self) -> str:
-        return f"{self.memory_mb:.0f} MB, {self.core:.2%} of a core"
+        return f"{self.memory_mb:.0f} MB ({self.peak_mb:.0f} at most), {self.core:.2%} of a core"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,11 @@ def _check(setup: Setup, arrived: Tally) -> None:
 
 
 def subscribed(setup: Setup, seconds: float) -> Footprint:
-    """Every replica prints a line a second."""
+    """Every replica's history is read; then each prints a line a second."""
     with setup.start() as daemon:
         setup.server.ask("go")
         setup.wait_for_streams(daemon)
+        _wait_for_commits(daemon, setup.printed)
         setup.server.ask(f"print {setup.load.replicas}")
         time.sleep(min(5.0, seconds))
         footprint = _watch(daemon, seconds)
@@ -149,7 +151,7 @@ def _watch(daemon: Daemon, seconds: float) -> Footprint:
     cpu_s, began = daemon.cpu_s(), time.monotonic()
     time.sleep(seconds)
     core = (daemon.cpu_s() - cpu_s) / (time.monotonic() - began)
-    return Footprint(daemon.memory_mb(), core)
+    return Footprint(daemon.memory_mb("VmRSS"), daemon.memory_mb(), core)
 
 
 def durable(setup: Setup, lines_per_s: int, seconds: float) -> Delay:
