@@ -19,6 +19,7 @@ from shipper.collect.keys import parse_key
 from shipper.collect.subscription import LogSubscription
 from shipper.collect.watch import AppWatch
 from shipper.collect.watchdog import Watchdog
+from shipper.ignite.advice import advised
 from shipper.ignite.status import Action, CallFailed, Status
 from shipper.model import App, Kind, StoredCursor
 
@@ -197,7 +198,7 @@ class Collector:
                 if error.status.action in (Action.PARK, Action.STOP)
                 else ""
             )
-            log.error("apps cannot be listed, tried again: %s%s", error.status, hint)
+            log.error("apps cannot be listed, tried again: %s%s", advised(error.status), hint)
         self._listing_failed, self.problem = True, error.status
         return min(self.context.wait_for(error.status, self._backoff), self.context.parked_s)
 

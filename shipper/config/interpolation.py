@@ -5,6 +5,7 @@ What comes in is text and stays text: it is never read again as YAML or for furt
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,7 +110,14 @@ def _read_file(name: str) -> str:
     except FileNotFoundError:
         raise _Unresolved(f"there is no file {shown}; mount it or correct the path") from None
     except OSError as error:
-        raise _Unresolved(f"{shown} cannot be read: {error.strerror or type(error).__name__}") from None
+        advice = (
+            f"; give the user with the id {os.geteuid()} that right"
+            if isinstance(error, PermissionError)
+            else ""
+        )
+        raise _Unresolved(
+            f"{shown} cannot be read: {error.strerror or type(error).__name__}{advice}"
+        ) from None
     except ValueError:
         raise _Unresolved("${file:...} has a path with a character that no path can have") from None
     if len(content) > MAX_FILE_SIZE:

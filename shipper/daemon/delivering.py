@@ -185,8 +185,10 @@ class Delivering:
         """A sink is no longer configured; the buffer has been told."""
         self._sinks[name].remove(discard=discard)
 
-    async def drain(self, deadline: float) -> None:
-        """Send everything that can be sent before the deadline, and say what remains."""
+    async def drain(self, deadline: float, *, all_is_there: bool = True) -> None:
+        """Send everything that can be sent before the deadline, and say what remains. `all_is_there` is False where the
+        buffer could not take all that was collected.
+        """
         deliveries = list(self._sinks.values())
         left = await asyncio.gather(*(one.drain(deadline) for one in deliveries))
         for one, records in zip(deliveries, left, strict=True):
@@ -202,7 +204,8 @@ class Delivering:
                     extra={"sink": one.name, "records": records},
                 )
         if not any(left):
-            log.info("drained: everything collected is delivered")
+            what = "collected" if all_is_there else "that is in the buffer"
+            log.info("drained: everything %s is delivered", what)
 
     async def aclose(self) -> None:
         """Close every sink."""

@@ -87,8 +87,8 @@ class Daemon:
                 timeout_s = self.settings.shutdown.timeout
                 last_resort = _last_resort(timeout_s)
                 deadline = asyncio.get_running_loop().time() + timeout_s
-                await self._commit_rest(committing, deadline)
-            await self.delivering.drain(deadline)
+                committed = await self._commit_rest(committing, deadline)
+            await self.delivering.drain(deadline, all_is_there=committed)
         last_resort.cancel()
         return 0 if failure is None else 1
 
@@ -109,13 +109,17 @@ class Daemon:
             return failure
         return None
 
-    async def _commit_rest(self, committing: asyncio.Task[None], deadline: float) -> None:
-        """Commit what is pending. A buffer that takes nothing must not hold the exit: the platform can replay it."""
+    async def _commit_rest(self, committing: asyncio.Task[None], deadline: float) -> bool:
+        """Commit what is pending, and whether that was done. A buffer that takes nothing must not hold the exit: the
+        platform can replay it.
+        """
         await self.intake.close()
         await asyncio.wait({committing}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
         if not committing.done():
             log.error("the last records could not be committed; they are read again at the next start")
             committing.cancel()
+            return False
+        return True
 
 
 def _last_resort(shutdown_timeout_s: float) -> threading.Timer:

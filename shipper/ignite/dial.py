@@ -66,7 +66,11 @@ class Dial:
         through = proxy.for_host(self.host, self.port, os.environ) if self.tls is not None else None
         if through is None:
             return await _tcp(self.host, self.port)
-        connected = await _tcp(through.host, through.port)
+        try:
+            connected = await _tcp(through.host, through.port)
+        except OSError as error:  # not the endpoint's fault, so its advice is not for this
+            what = f"the proxy {through.host}:{through.port} cannot be reached: {_reason(error)}"
+            raise ConnectFailed(what) from None
         try:
             await proxy.lead(connected, through, self.host, self.port)
         except BaseException:

@@ -38,7 +38,9 @@ _NOT_UNDERSTOOD: Final = {
     "http": "it must speak HTTP/2, and if it speaks TLS, write grpcs://",
 }
 
-_NO_HTTP: Final = "it must speak HTTP/1.1, and if it speaks TLS, write https://"
+_NO_HTTP: Final = (
+    "it must speak HTTP/1.1: if it speaks TLS, write https://, and if it is gRPC's port, grpc://"
+)
 
 
 def status_of(error: TransportError, base_url: str, *, known: bool) -> Status:
@@ -73,5 +75,7 @@ def _advice(cause: BaseException | None) -> str:
         case ssl.SSLError():
             return next((advice for word, advice in _TLS.items() if word in (cause.reason or "")), "")
         case socket.gaierror():
-            return "the host of ignite.endpoint has no address"
+            return "the host of ignite.endpoint has no address: check its spelling, and this machine's DNS"
+        case ConnectionRefusedError():
+            return "nobody listens there: check host and port of ignite.endpoint, and firewalls between"
     return ""

@@ -208,7 +208,12 @@ def _kind(error: BaseException) -> TransportError:
         case aiohttp.ServerTimeoutError():
             return ConnectFailed("no connection in time")
         case aiohttp.ClientResponseError():
-            return NoHttp(f"what came is not HTTP: {error.message}")
+            return NoHttp(f"what came is not HTTP: {_first_line(error.message)}")
         case aiohttp.InvalidURL():
             return ConnectFailed(f"the address cannot be used: {reason}")
     return ConnectionLost(reason)
+
+
+def _first_line(message: str) -> str:
+    """Without the bytes that the parser shows below it."""
+    return next((line.strip(" :") for line in message.splitlines() if line.strip()), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,8 +62,9 @@ class TokenEndpoint:
             ):
                 return self._read(answer.status, await _body(answer.content))
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            reason = str(error) or type(error).__name__
-            raise self._unavailable(f"cannot be reached: {reason}") from error
+            raise self._unavailable(
+                f"cannot be reached ({_reason(error)}): check ignite.auth.token_url, and the network to it"
+            ) from error
 
     def _read(self, status: int, body: bytes) -> Grant:
         if status == 200:
@@ -116,6 +118,14 @@ def _error_word(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return word if isinstance(word, str) and word.replace("_", "").isalnum() and len(word) <= 40 else ""
+
+
+def _reason(error: aiohttp.ClientError | OSError) -> str:
+    """What the system said, without the words that aiohttp puts around it."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno)
+    return str(cause) or type(cause).__name__
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -188,7 +188,7 @@ def _text(text: str, status: int = 200) -> web.Response:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> OSError:
     what = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    # Without the number, which OSError would put in front of the words.
     return OSError(
-        error.errno,
-        f"telemetry.listen: cannot listen on {host}:{port}: {what}; free that address or change the setting",
+        f"telemetry.listen: cannot listen on {host}:{port}: {what}; free that address or change the setting"
     )

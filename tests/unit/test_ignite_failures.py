@@ -56,7 +56,8 @@ def tls(reason: str) -> ssl.SSLError:
         (certificate(9), "not valid yet"),
         (tls("WRONG_VERSION_NUMBER"), "write grpc:// (or http://) for plaintext"),
         (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "ignite.tls.cert_file"),
-        (socket.gaierror(-2, "Name or service not known"), "has no address"),
+        (socket.gaierror(-2, "Name or service not known"), "has no address: check its spelling"),
+        (ConnectionRefusedError(111, "Connection refused"), "check host and port of ignite.endpoint"),
     ],
 )
 def test_what_can_be_mended_in_the_configuration_says_where(cause: Exception, advice: str) -> None:

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.http_exceptions import BadStatusLine
 from botocore import exceptions as boto
 
 from shipper.sinks.answers import one_line
@@ -131,16 +132,21 @@ def _transport(error: Exception, target: Target) -> Refusal:
     for cause in causes:
         if isinstance(cause, aiohttp.ClientConnectorSSLError):
             return Retry(
-                f"the TLS handshake with {where} failed ({cause.os_error or cause}): does it speak TLS?"
+                f"the TLS handshake with {where} failed ({cause.os_error or cause}): if it does not speak TLS, write"
+                " http:// in `endpoint_url`"
             )
         if isinstance(cause, aiohttp.ClientConnectorError):
-            return Retry(f"{where} cannot be reached ({_os_text(cause.os_error)})")
+            return Retry(
+                f"{where} cannot be reached ({_os_text(cause.os_error)}): check `endpoint_url`, and firewalls between"
+            )
     return Retry(f"the connection to {where} broke before the answer was complete ({_os_text(causes[-1])})")
 
 
 def _os_text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
+    if isinstance(error, BadStatusLine):  # its text has the bytes, over several lines
+        return "what came is not HTTP: is `endpoint_url` a store's?"
     return str(error) or type(error).__name__
 
 
