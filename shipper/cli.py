@@ -65,14 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
     """The daemon, in the foreground."""
     # What is not heeded yet must not end it; the configuration is looked at once more when it is.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings = _settings(arguments.config)
+    from shipper import cores
+    from shipper.config.apart import Examination
+
+    cores.leave_none()  # nor of the process that examines
+    with Examination(arguments.config, os.environ) as examination:
+        from shipper import daemon  # while the other process examines
+
+        examined = examination.result()
+    settings = _usable(examined.settings, examined.problems, arguments.config)
     if settings is None:
         return MISUSED
-    from shipper import daemon
-    from shipper.daemon import cores
-
-    cores.leave_none()
-    return _run_async(daemon.run(settings, config_path=arguments.config, watch=arguments.watch))
+    version = daemon.Version(settings, examined.contents)
+    return _run_async(daemon.run(version, config_path=arguments.config, watch=arguments.watch))
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -146,10 +151,10 @@ def schema(arguments: argparse.Namespace) -> int:
 
 
 def _connect(settings: Settings) -> int:
-    from shipper import daemon
+    from shipper.daemon.trying import connect_report
     from shipper.telemetry.lines import escape
 
-    report = _run_async(daemon.connect_report(settings))
+    report = _run_async(connect_report(settings))
     _print(
         escape(f"  {'ok    ' if ok else 'FAILED'}  {what}{': ' if message else ''}{message}")
         for what, ok, message in report
@@ -169,7 +174,10 @@ def _settings(config: Path) -> Settings | None:
     """The settings; errors are printed, and warnings go into the daemon's log in its own format."""
     from shipper.config.load import inspect
 
-    settings, problems = inspect(config, os.environ)
+    return _usable(*inspect(config, os.environ), config)
+
+
+def _usable(settings: Settings | None, problems: Sequence[Problem], config: Path) -> Settings | None:
     if settings is None:
         _print_problems(problems, config)
     elif problems:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, cast
@@ -19,8 +19,10 @@ from shipper.config.checks import (
     check_storage,
     check_unalterable,
 )
+from shipper.config.contents import Looker, files_of
 from shipper.config.destinations import SinkSettings
 from shipper.config.document import Document, Finding, read_document
+from shipper.config.examined import Examined
 from shipper.config.messages import explain
 from shipper.config.paths import Path, dotted
 from shipper.config.platform import CollectSettings, IgniteSettings
@@ -33,23 +35,13 @@ from shipper.config.shape import declared_at, holds_secret, section_at, variants
 from shipper.errors import ConfigError, Problem, Severity
 
 MAX_CONFIG_SIZE: Final = 1 << 20
+ATTEMPTS: Final = 3  # to look at all files before they are read
 
 # One key and one value on a line, which is no URL with a password or a query: only then is it certain that an excerpt
 # shows no secret.
 _HARMLESS_LINE: Final = re.compile(r"\s*(- )?([A-Za-z0-9_-]+:)?[^{},#&*!|>@?]*")
 
 S = TypeVar("S", bound=Section)
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What a configuration file comes to: the settings, None where an error stands in the way, every problem in the
-    order of the file, and the files that its references name.
-    """
-
-    settings: Settings | None
-    problems: list[Problem]
-    files: frozenset[FilePath] = frozenset()
 
 
 def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Settings:
@@ -60,7 +52,9 @@ def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def inspect(path: str | PathLike[str], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
+def inspect(
+    path: str | PathLike[str], environ: Mapping[str, str]
+) -> tuple[Settings | None, Sequence[Problem]]:
     """The settings, None where an error stands in the way, and every problem in the order of the file. Never raises."""
     examined = examine(path, environ)
     return examined.settings, examined.problems
@@ -84,6 +78,29 @@ def examine(path: str | PathLike[str], environ: Mapping[str, str]) -> Examined:
     usable = all(problem.severity is Severity.WARNING for problem in problems)
     files = frozenset(FilePath(name) for _, name in document.files if name)
     return Examined(settings if usable else None, problems, files)
+
+
+def examine_as_held(
+    path: str | PathLike[str], environ: Mapping[str, str], also: Iterable[FilePath] = ()
+) -> Examined:
+    """The same, with what all these files and those in `also` held before they were read. Never raises."""
+    file, looker = FilePath(path), Looker()
+    wanted = {file, *also}
+    for _ in range(1 if _is_pipe(file) else ATTEMPTS):  # a pipe can be read once
+        contents = looker.look(wanted)
+        examined = examine(file, environ)
+        named = examined.files | files_of(examined.settings)
+        if named <= wanted:
+            break
+        wanted |= named  # which were not looked at before they were read
+    return replace(examined, contents=contents)
+
+
+def _is_pipe(file: FilePath) -> bool:
+    try:
+        return file.is_fifo()
+    except OSError:
+        return False  # reading it says what is wrong
 
 
 def _read_text(file: FilePath) -> tuple[str, Problem | None]:

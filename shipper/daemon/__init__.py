@@ -6,8 +6,8 @@ Inner parts end first: when a signal says so, collection takes what its streams 
 commits it, and delivery sends what it can within `shutdown.timeout`. What remains is safe in the buffer.
 """
 
+from shipper.daemon.changes import Version
 from shipper.daemon.parts import open_buffer
 from shipper.daemon.running import run
-from shipper.daemon.trying import connect_report
 
-__all__ = ["connect_report", "open_buffer", "run"]
+__all__ = ["Version", "open_buffer", "run"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.config.archives import ARCHIVES
-from shipper.config.watching import Look, files_read_by
+from shipper.config.contents import Look, files_read_by
 
 if TYPE_CHECKING:
     from shipper.config.destinations import SinkSettings

@@ -7,14 +7,16 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shipper.config import apart
+from shipper.config.contents import files_of
 from shipper.config.digest import digest
-from shipper.config.load import Examined, examine
-from shipper.config.watching import Watch, files_read_by
+from shipper.config.examined import Examined
+from shipper.config.watching import Watch
 from shipper.daemon.changes import Changes, Version, at_next_start, changes
 from shipper.errors import Problem, Severity, ShipperError
 from shipper.meter import Meter
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("shipper.daemon")
 
-ATTEMPTS: Final = 3
-
 Apply = Callable[[Version, Version, Changes], Awaitable[None]]
 """Puts a version in force in place of another. Raises ShipperError, OSError or ValueError; then nothing has changed."""
+Examine = Callable[[Path, Mapping[str, str], Iterable[Path]], Examined]
+"""Reads a configuration and says what the files held before: as `apart.examine`. Called in a thread, for it waits."""
 Told = Callable[[float, str], None]
 """Is told when a reload was attempted (Unix seconds), and why it was refused; "" where it was not."""
 
@@ -50,6 +52,7 @@ class Reloading:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], float] = time.time
     watch: Watch = field(default_factory=Watch)
+    examine: Examine = apart.examine
     _began: Settings = field(init=False)
     _shown: str = ""
 
@@ -69,6 +72,9 @@ class Reloading:
 
     async def _begin(self) -> None:
         """See what the configuration in force was made of. It may have changed since it was read."""
+        contents = self.in_force.contents
+        if contents and contents == await self.watch.look(contents):
+            return
         examined, version = await self._read()
         if version is not None and not changes(
             self.in_force, Version(version.settings, self.in_force.contents)
@@ -105,17 +111,12 @@ class Reloading:
 
     async def _read(self) -> tuple[Examined, Version | None]:
         """What the file says, and what the files that it names held before they were read."""
-        files = self.watch.files | {self.file} | _files_of(self.in_force.settings)
-        for _ in range(ATTEMPTS):
-            look = await self.watch.look(files)
-            examined = await asyncio.to_thread(examine, self.file, self.environ)
-            named = _files(examined)
-            if named <= files:
-                break
-            files |= named  # which were not looked at before they were read
-        self.watch.keep(named | {self.file} | _files_of(self.in_force.settings))
+        files = {self.file} | files_of(self.in_force.settings)
+        examined = await asyncio.to_thread(self.examine, self.file, self.environ, self.watch.files | files)
+        named = files | examined.files | files_of(examined.settings)
+        self.watch.known = {file: content for file, content in examined.contents.items() if file in named}
         settings = examined.settings
-        return examined, None if settings is None else Version(settings, look)
+        return examined, None if settings is None else Version(settings, examined.contents)
 
     # ---- taking over ----
 
@@ -160,14 +161,6 @@ class Reloading:
 
 
 _LEVELS: Final = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING}
-
-
-def _files(examined: Examined) -> frozenset[Path]:
-    return examined.files if examined.settings is None else examined.files | _files_of(examined.settings)
-
-
-def _files_of(settings: Settings) -> frozenset[Path]:
-    return frozenset(files_read_by(settings).values())
 
 
 def _summary(problems: Sequence[Problem]) -> str:

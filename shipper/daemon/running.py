@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shipper import __version__
 from shipper.config.secret import secrets_in
@@ -24,26 +24,24 @@ from shipper.telemetry.crashes import reported
 from shipper.telemetry.levels import show_fill
 from shipper.telemetry.log import Logging, configure, on_loop_exception
 
-if TYPE_CHECKING:
-    from shipper.config.settings import Settings
-
 log = logging.getLogger("shipper.daemon")
 
 SETTLED_S: Final = 60.0  # after a reload: by then what was exchanged is gone
 
 
-async def run(settings: Settings, *, config_path: Path, watch: bool = True) -> int:
+async def run(version: Version, *, config_path: Path, watch: bool = True) -> int:
     """Run until a signal; the exit status. The configuration is valid; what fails from here on is logged.
 
     With `watch` it is read again when a file changes, else on SIGHUP alone.
     """
     share_one_arena()
+    settings = version.settings
     logging_ = configure(settings.log.format, settings.log.level, secrets=secrets_in(settings))
     asyncio.get_running_loop().set_exception_handler(on_loop_exception)
     try:
         with reported(settings.telemetry.sentry_dsn, logging_.redaction):
             log.info("shipper %s starts", __version__, extra={"config": str(config_path), "pid": os.getpid()})
-            return await _run(settings, logging_, Sight(config_file=str(config_path)), watch=watch)
+            return await _run(version, logging_, Sight(config_file=str(config_path)), watch=watch)
     except (ShipperError, OSError) as error:
         log.error("shipper cannot run: %s", error)  # noqa: TRY400 - the message says it all
         return 1
@@ -51,7 +49,8 @@ async def run(settings: Settings, *, config_path: Path, watch: bool = True) -> i
         logging_.close()
 
 
-async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bool) -> int:
+async def _run(version: Version, logging_: Logging, sight: Sight, *, watch: bool) -> int:
+    settings = version.settings
     signals = Signals()
     with signals.heeded():
         async with (
@@ -72,7 +71,7 @@ async def _run(settings: Settings, logging_: Logging, sight: Sight, *, watch: bo
             exporting.begin(settings.telemetry.otlp)
             reloading = Reloading(
                 file=Path(sight.config_file),
-                in_force=Version(settings),
+                in_force=version,
                 apply=_applying(daemon, logging_, exporting),
                 asked=signals.reload,
                 meter=daemon.meter,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from shipper.config import apart
 from shipper.config.digest import digest
-from shipper.config.load import load
+from shipper.config.load import examine_as_held, load
 from shipper.config.watching import Watch
 from shipper.daemon.changes import Changes, Version
 from shipper.daemon.reloading import Reloading
@@ -91,6 +92,7 @@ async def running(folder: Path, *, watches: bool = False) -> AsyncIterator[tuple
         environ={},
         clock=lambda: 1_790_000_000.0,
         watch=Watch(every_s=0.01),
+        examine=examine_as_held,
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(reloading.run(), name="reloading")
@@ -261,7 +263,9 @@ async def test_a_wrong_file_is_read_once_and_not_again_and_again(tmp_path: Path)
 async def test_a_file_that_changed_while_the_daemon_was_starting_is_taken_over(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.write()
-    began = Version(load(daemon.file, {}))
+    settings = apart.examine(daemon.file, {}).settings
+    assert settings is not None
+    began = Version(settings)
     daemon.write("log: {level: debug}\n")
     reloading = Reloading(
         daemon.file, began, daemon.apply, daemon.asked, daemon.meter, lambda *_: daemon.told.append("")

@@ -16,12 +16,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from shipper import cli, daemon
+from shipper import cli
 from shipper.archive.codec import LogIdentity, compress, decode, encode_log_run
 from shipper.archive.layout import object_key
 from shipper.config.interpolation import expand
 from shipper.control import tap, top_view
 from shipper.control.showing import json_of, line_of, page_of
+from shipper.daemon import trying
 from shipper.errors import ShipperError
 from shipper.model import Batch, Codec, DeadLetter, Kind, Partition
 from shipper.sinks.datadog.labels import rendered, tag
@@ -206,7 +207,7 @@ def test_what_a_command_says_of_a_servers_answer_drives_no_terminal(
     def failing(arguments: object) -> int:
         raise ShipperError(text)
 
-    monkeypatch.setattr(daemon, "connect_report", report)
+    monkeypatch.setattr(trying, "connect_report", report)
     assert cli._connect(SimpleNamespace()) == cli.DONE  # type: ignore[arg-type]
     monkeypatch.setattr(cli, "schema", failing)
     assert cli.main(["schema"]) == cli.FAILED

@@ -10,7 +10,7 @@ import types
 import pytest
 
 import shipper
-from shipper import cli
+from shipper import cli, cores
 from shipper.errors import BufferLocked
 
 WITH_A_WARNING = (
@@ -40,8 +40,8 @@ def daemon(monkeypatch):
     """A daemon that does nothing but note how it was called."""
     fake = types.SimpleNamespace(called=[], status=0, report=[], error=None)
 
-    async def run(settings, *, config_path, watch):
-        fake.called.append((settings.ignite.organization, config_path))
+    async def run(version, *, config_path, watch):
+        fake.called.append((version.settings.ignite.organization, config_path))
         fake.watches = watch
         if fake.error is not None:
             raise fake.error
@@ -52,8 +52,10 @@ def daemon(monkeypatch):
         return fake.report
 
     fake.run, fake.connect_report = run, connect_report
-    fake.cores = types.SimpleNamespace(leave_none=lambda: None)
+    monkeypatch.setattr(cores, "leave_none", lambda: None)
+    fake.Version = lambda settings, contents: types.SimpleNamespace(settings=settings, contents=contents)
     monkeypatch.setitem(sys.modules, "shipper.daemon", fake)
+    monkeypatch.setitem(sys.modules, "shipper.daemon.trying", fake)
     monkeypatch.setattr(shipper, "daemon", fake, raising=False)
     return fake
 
