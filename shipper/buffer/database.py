@@ -188,7 +188,8 @@ class Database:
         self.run("BEGIN IMMEDIATE")
         try:
             yield
-            self.run("COMMIT")
+            with self._mapped(at_disk=True):
+                self._connection.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
@@ -200,7 +201,7 @@ class Database:
     def vacuum(self, pages: int) -> None:
         """Give free pages back to the disk, in a transaction of its own."""
         self._make_room_in_log(need_of_vacuum(pages))
-        with self._mapped():
+        with self._mapped(at_disk=True):
             # execute() would take one step of this statement, which is one page.
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
         self.checkpoint()  # only this cuts the file
@@ -218,7 +219,8 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move the log's content into the database and give the log's disk back."""
-        ((busy, _, _),) = self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._mapped(at_disk=True):
+            ((busy, _, _),) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if busy:
             raise BufferUnavailable(f"the log of {self.path} could not be emptied; this is tried again")
 
@@ -277,17 +279,18 @@ class Database:
     # ---- errors ----
 
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
+    def _mapped(self, *, at_disk: bool = False) -> Iterator[None]:
+        """Errors as what they mean. `at_disk`: pages are only written here; a statement before has asked for them."""
         try:
             yield
         except sqlite3.ProgrammingError:
             raise
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self._meaning(error, at_disk) from error
         except UnicodeDecodeError as error:  # a message of SQLite's that quotes the damaged file
             raise Damaged(str(error)) from error
 
-    def _meaning(self, error: sqlite3.Error) -> Exception:
+    def _meaning(self, error: sqlite3.Error, at_disk: bool) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None:  # raised by the module itself, for bytes that are not the text they should be
             return Damaged(str(error))
@@ -296,7 +299,8 @@ class Database:
             return Damaged(str(error))
         if primary == sqlite3.SQLITE_ERROR and "no such" in str(error):  # a table that we made is not there
             return Damaged(str(error))
-        if primary == sqlite3.SQLITE_FULL and self.disk_free() > self.quota.wal_size:
+        # A disk may refuse and say that it has room: a project's quota, or what was freed meanwhile.
+        if primary == sqlite3.SQLITE_FULL and not at_disk and self.disk_free() > self.quota.wal_size:
             return BufferFull(f"the buffer has reached its max_size of {self.quota.max_size} bytes")
         return cannot(self.path.parent, error)
 

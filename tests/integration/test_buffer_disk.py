@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shipper.buffer import Buffer, WhenFull
+from shipper.buffer.database import Database
 from shipper.errors import BufferUnavailable
 from shipper.model import Batch, Kind, Partition
 from tests.buffer_files import MIB, cursor, everything, frame, gaps, lines, opened, partition, texts
@@ -85,6 +86,25 @@ async def test_a_disk_that_fills_up_in_the_middle_of_many_commits(small_disk: Pa
         waiting = {one.partition.app for one in await buffer.open_partitions("archive")}
         assert waiting == {f"app-{number}" for number in confirmed}
         assert buffer.stats().frames == len(confirmed)
+
+
+@pytest.mark.parametrize("when_full", list(WhenFull))
+async def test_a_disk_that_refuses_and_says_that_it_has_room_is_not_a_full_buffer(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, when_full: WhenFull
+) -> None:
+    """As with a project's quota, or where somebody makes room just after: nobody must wait for a sink to take what is
+    not there.
+    """
+    async with opened(small_disk, max_size=64 * MIB, when_full=when_full) as buffer:
+        await buffer.commit([lines("before")], [cursor("a", b"1")])
+        monkeypatch.setattr(Database, "disk_free", lambda _: 64 * MIB)
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(bytes(_free(small_disk)))
+        with pytest.raises(BufferUnavailable, match="free some space on its disk"):
+            await buffer.commit([frame(4 * MIB, partition("large"))], [cursor("a", b"2")])
+        ballast.unlink()
+        await buffer.commit([frame(1 * MIB, partition("large"))], [cursor("a", b"2")])
+        assert [one.state for one in await buffer.cursors()] == [b"2"]
 
 
 async def test_the_disk_is_the_bound_where_it_is_smaller_than_max_size(small_disk: Path) -> None:
