@@ -2,7 +2,8 @@
 
 The stream is opened first and GetAppEvents is asked then, so that nothing falls between the two; the ledger
 drops what both bring. While the stream is silent the question is repeated: the answer brings what a stream that
-is open and dead did not, and then the stream is replaced.
+is open and dead did not, and then the stream is replaced. Where the platform offers only one of the two, that one has
+to do.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from shipper.archive import codec
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
 from shipper.collect.ledger import EventLedger
+from shipper.collect.offers import Denials
 from shipper.collect.states import State, still_cut
 from shipper.ignite.port import Event, EventPage
 from shipper.ignite.status import OK, Action, CallFailed, Code, Status
@@ -28,6 +30,8 @@ REMEMBERED_MS: Final = 3_600_000  # the platform forgets events after about an h
 RECHECK_S: Final = 40.0  # with its grace, a dead stream of events is replaced within a minute
 OPENS_WITHIN_S: Final = 1.0  # servers may answer only with the first event
 GRACE_S: Final = 3.0  # events that happen during a check are still on their way
+ONCE_MORE_S: Final = 5.0  # after a denial that is not believed yet
+_STREAM, _RECENT = "StreamAppEvents", "GetAppEvents"
 _EVER: Final = -(2**63)
 _REFUSED: Final = (Action.PARK, Action.STOP)
 _DEAD: Final = Status(Code.UNAVAILABLE, "the stream of events is open but dead")
@@ -58,6 +62,7 @@ class EventSubscription:
     ended: Status | None = None
     _taken: int = 0
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
+    _denials: dict[str, Denials] = field(default_factory=lambda: {_STREAM: Denials(), _RECENT: Denials()})
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,49 +122,88 @@ class EventSubscription:
     async def _beside(self, follow: asyncio.Task[Status]) -> Status:
         """Compare with GetAppEvents for as long as the stream lasts and the comparison works."""
         status = await self._catch_up(connecting=True)
-        while status.code is Code.OK and not follow.done():
-            self._move(State.LIVE)
-            await asyncio.wait({follow}, timeout=self.recheck_s)
-            if not follow.done():
-                status = await self._recheck()
-        if status.action in _REFUSED:
-            await self._alone(follow, status)
-            return OK
-        return status
+        while not follow.done():
+            if status.action in _REFUSED:
+                await self._alone(follow, status)
+                status = OK if follow.done() else await self._catch_up(connecting=True)
+            elif status.code is Code.OK:
+                self._move(State.LIVE)
+                await asyncio.wait({follow}, timeout=self.recheck_s)
+                if not follow.done():
+                    status = await self._recheck()
+            else:
+                return status
+        return OK if status.action in _REFUSED else status
 
     async def _alone(self, follow: asyncio.Task[Status], refusal: Status) -> None:
-        """GetAppEvents is refused: if the stream is not, follow it without."""
+        """GetAppEvents is refused: if the stream is not, follow it without, until it may be asked again."""
         await asyncio.wait({follow}, timeout=OPENS_WITHIN_S)
         if follow.done():
             return
-        log.warning("events are followed without GetAppEvents: %s", refusal, extra={"app": str(self.app)})
-        if self.ledger.since is None:
-            self.ledger.since = self._before(())
-        self._move(State.LIVE)
-        await asyncio.wait({follow})
+        off_s = self.context.offers.off_for(_RECENT, self.app)
+        if not off_s and self.state is not State.PARKED:
+            log.warning("events are followed without GetAppEvents: %s", refusal, extra={"app": str(self.app)})
+        if self._streamless:
+            self._move(State.PARKED)
+            off_s = off_s or self.context.parked_s
+        else:
+            if self.ledger.since is None:
+                self.ledger.since = self._before(())
+            self._move(State.LIVE)
+        await asyncio.wait({follow}, timeout=off_s or None)
+
+    @property
+    def _streamless(self) -> bool:
+        """Whether the platform offers no stream of this app's events."""
+        return self.context.offers.off_for(_STREAM, self.app) > 0
 
     async def _follow(self) -> Status:
+        """How the stream ended. One that is not offered is there and silent until it is to be tried again."""
+        offers = self.context.offers
+        try:
+            status = OK if self._streamless else await self._stream()
+        finally:
+            self._opened.set()
+        if off_s := offers.off_for(_STREAM, self.app):
+            await asyncio.sleep(off_s)
+        return status if status.action is not Action.STOP else OK
+
+    async def _stream(self) -> Status:
         loop = asyncio.get_running_loop()
         try:
             async with self.context.platform.stream_events(self.app) as pages:
                 self._opened.set()
+                self._answered(_STREAM)
                 async for page in pages:
                     self._take(page)
                     self._name(page.events)
                     await self.context.intake.admit()
                     self.last_data = loop.time()
         except CallFailed as error:
-            return error.status
-        finally:
-            self._opened.set()
+            return self._failed(
+                _STREAM, error.status, "events are asked for with GetAppEvents, again and again"
+            )
         return OK
+
+    def _answered(self, call: str) -> None:
+        self.context.offers.grant(call, self.app)
+        self._denials[call].answered()
+
+    def _failed(self, call: str, status: Status, without: str) -> Status:
+        """What is to be done about a failure. A denial that is not believed yet is one that may pass."""
+        if status.action is not Action.STOP:
+            return status
+        if not self._denials[call].believe(status):
+            return replace(status, code=Code.UNAVAILABLE, retry_after_s=ONCE_MORE_S)
+        self.context.offers.refuse(call, self.app, status, without)
+        return status
 
     async def _recheck(self) -> Status:
         """Compare once more. What only GetAppEvents brings, also not a moment later the stream, shows it dead."""
         loop = asyncio.get_running_loop()
         began, taken = loop.time(), self._taken
         status = await self._catch_up(connecting=False)
-        if status.code is not Code.OK or self._taken == taken:
+        if status.code is not Code.OK or self._taken == taken or self._streamless:
             return status
         await asyncio.sleep(GRACE_S)
         if self.last_data >= began or self.context.intake.holding:
@@ -168,10 +212,14 @@ class EventSubscription:
         return _DEAD
 
     async def _catch_up(self, *, connecting: bool) -> Status:
+        offers = self.context.offers
+        if offers.off_for(_RECENT, self.app):
+            return offers.refused[_RECENT][self.app]
         try:
             page = await self.context.platform.get_events(self.app)
         except CallFailed as error:
-            return error.status
+            return self._failed(_RECENT, error.status, "events are followed without it")
+        self._answered(_RECENT)
         ledger = self.ledger
         if page.truncated and not self._reaches(page.events, connecting=connecting):
             self._truncated(page.events)

@@ -13,7 +13,7 @@ from typing import Final
 from shipper.backoff import Backoff
 from shipper.collect.context import Context
 from shipper.collect.offers import REFUSED, Denials
-from shipper.collect.recent import CALL, RecentLines
+from shipper.collect.recent import CALL, WITHOUT, RecentLines
 from shipper.collect.states import State
 from shipper.ignite.status import OK, Action, CallFailed, Status
 
@@ -63,7 +63,7 @@ class Looks:
     async def look(self) -> Look:
         """Take what is new."""
         offers, app = self.context.offers, self.recent.taker.replica.app
-        if off_s := offers.off_for(CALL, app):
+        if off_s := offers.claim(CALL, app):
             return Look(State.PARKED, off_s)
         await self.context.intake.admit()
         try:
@@ -91,8 +91,7 @@ class Looks:
         if status.action is Action.STOP:
             if not self._denials.believe(status):
                 return Look(State.WAITING, EVERY_S, status)
-            without = "lines of replicas cannot be read at all"
-            return Look(State.PARKED, self.context.offers.refuse(CALL, replica.app, status, without), status)
+            return Look(State.PARKED, self.context.offers.refuse(CALL, replica.app, status, WITHOUT), status)
         wait = self.context.wait_for(status, self._backoff)
         if status.action not in REFUSED:
             return Look(State.WAITING, wait, status)

@@ -18,6 +18,7 @@ from shipper.model import App
 log = logging.getLogger("shipper.collect")
 
 AGAIN_S: Final = 3600.0
+CLAIM_S: Final = 30.0  # for one of many to find out
 BELIEVED: Final = 2  # denials in a row that no server of the platform has signed
 REFUSED: Final = (Action.PARK, Action.STOP)
 
@@ -57,6 +58,15 @@ class Offers:
         """Seconds for which a call is not to be asked for, 0 where it may be."""
         until = self._until.get((call, app))
         return 0.0 if until is None else max(0.0, until - asyncio.get_running_loop().time())
+
+    def claim(self, call: str, app: App | None) -> float:
+        """As `off_for`, but of many who would ask again after an hour the first one does: to the others the call stays
+        off for as long as that may take.
+        """
+        off_s = self.off_for(call, app)
+        if not off_s and (call, app) in self._until:
+            self._until[call, app] = asyncio.get_running_loop().time() + CLAIM_S
+        return off_s
 
     def grant(self, call: str, app: App | None) -> None:
         """A call was answered."""

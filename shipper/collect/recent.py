@@ -19,6 +19,7 @@ from shipper.ignite.status import CallFailed, Code
 log = logging.getLogger("shipper.collect")
 
 CALL: Final = "GetAppLogs"
+WITHOUT: Final = "silent streams are not compared with it, and where there are no streams nothing is read"
 MOST_LINES: Final = 10_000  # asked for; servers allow less
 
 

@@ -18,7 +18,7 @@ from shipper.collect.cursor import Cursor
 from shipper.collect.looks import LEAVING_EVERY_S, Looks
 from shipper.collect.offers import Denials
 from shipper.collect.recent import CALL as GET_LOGS
-from shipper.collect.recent import RecentLines
+from shipper.collect.recent import WITHOUT, RecentLines
 from shipper.collect.states import State, still_cut
 from shipper.collect.taker import Taker
 from shipper.ignite.port import LogChunk, LogPage
@@ -274,7 +274,7 @@ class LogSubscription:
     async def _without_stream(self) -> bool:
         """While streams are not offered, look again and again. Whether that was until the replica was gone."""
         loop, offers, app = asyncio.get_running_loop(), self.context.offers, self.replica.app
-        while off_s := offers.off_for(STREAM_LOGS, app):
+        while off_s := offers.claim(STREAM_LOGS, app):
             look = await self._looks.look()
             self.attempts += 1
             self.ended = look.status
@@ -361,9 +361,12 @@ class LogSubscription:
             try:
                 return await self._recent.page()
             except CallFailed as error:
-                if error.status.action in (Action.GONE, *_REFUSED):
-                    return None
-                await asyncio.sleep(self.context.wait_for(error.status, self._backoff))
+                status = error.status
+            if status.action is Action.STOP and status.genuine:
+                self.context.offers.refuse(GET_LOGS, self.replica.app, status, WITHOUT)
+            if status.action in (Action.GONE, *_REFUSED):
+                return None
+            await asyncio.sleep(self.context.wait_for(status, self._backoff))
         return None
 
     def _move(self, state: State | None) -> None:

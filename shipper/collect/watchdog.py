@@ -15,6 +15,7 @@ from typing import Final
 from shipper.collect.context import Context
 from shipper.collect.fingerprint import fingerprints
 from shipper.collect.pages import readable
+from shipper.collect.recent import CALL, WITHOUT
 from shipper.collect.states import State
 from shipper.collect.subscription import SETTLED, LogSubscription
 from shipper.ignite.status import Action, CallFailed
@@ -97,22 +98,37 @@ class Watchdog:
 
     async def _missing(self, subscription: LogSubscription) -> int:
         """How many lines GetAppLogs shows that the stream did not bring; 0 where it cannot be asked."""
+        offers, app = self.context.offers, subscription.replica.app
+        if offers.claim(CALL, app):
+            self._unreadable(subscription)
+            return 0
         try:
             missing = await self._compare(subscription, FEW_LINES)
             if missing is None:
                 missing = await self._compare(subscription, 0)
         except CallFailed as error:
-            subscription.unreadable = error.status.action in (Action.GONE, Action.PARK, Action.STOP)
+            if error.status.action in (Action.PARK, Action.STOP):
+                self._unreadable(subscription)
+            else:
+                subscription.unreadable = error.status.action is Action.GONE
+            if error.status.action is Action.STOP and error.status.genuine:
+                offers.refuse(CALL, app, error.status, WITHOUT)
             log.debug(
                 "silent stream could not be checked: %s",
                 error,
                 extra={"replica": subscription.replica.replica_id},
             )
             return 0
+        offers.grant(CALL, app)
         subscription.checked_at = asyncio.get_running_loop().time()
         if missing == 0:
             subscription.verified()
         return missing or 0
+
+    def _unreadable(self, subscription: LogSubscription) -> None:
+        """It cannot be asked, nor a moment later."""
+        subscription.unreadable = True
+        subscription.checked_at = asyncio.get_running_loop().time()
 
     async def _compare(self, subscription: LogSubscription, limit: int) -> int | None:
         """How many of the newest lines were not taken; None where the answer does not tell. Which end a limit cuts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING, Final
 
 from shipper import __version__
@@ -37,11 +37,15 @@ if TYPE_CHECKING:
 
 REFUSED_LATELY_MS: Final = 120_000
 _EVENTS: Final = ("StreamAppEvents", "GetAppEvents")
-_OF_BUILDS: Final = {
-    "GetDraftInfo": "new compiles",
-    "StreamCompileLogs": "compiles that run",
-    "ListBuilds": "image builds",
-    "GetBuildLog": "logs of builds",
+_OF_CALLS: Final = {
+    "StreamAppLogs": (Kind.LOGS, "streams of logs"),
+    "GetAppLogs": (Kind.LOGS, "recent logs"),
+    "StreamAppEvents": (Kind.EVENTS, "streams of events"),
+    "GetAppEvents": (Kind.EVENTS, "recent events"),
+    "GetDraftInfo": (Kind.BUILDS, "new compiles"),
+    "StreamCompileLogs": (Kind.BUILDS, "compiles that run"),
+    "ListBuilds": (Kind.BUILDS, "image builds"),
+    "GetBuildLog": (Kind.BUILDS, "logs of builds"),
 }
 
 
@@ -125,15 +129,15 @@ def _features(daemon: Daemon, settings: Settings) -> list[Feature]:
         if on and not (why := _lacks(daemon, kind))
         else Feature(kind.value, False, f"collect.{kind.value} is false" if not on else why)
         for kind, on in wanted.items()
-    ] + list(_refused_builds(daemon) if settings.collect.builds else ())
+    ] + list(_refused(daemon, {kind for kind, on in wanted.items() if on}))
 
 
-def _refused_builds(daemon: Daemon) -> Iterator[Feature]:
-    """What of builds the platform does not offer, or not to us."""
+def _refused(daemon: Daemon, wanted: Set[Kind]) -> Iterator[Feature]:
+    """What the platform does not offer, or not to us."""
     refused = daemon.collector.context.offers.refused
-    for call, name in _OF_BUILDS.items():
+    for call, (kind, name) in _OF_CALLS.items():
         by_app = refused.get(call, {})
-        if by_app:
+        if by_app and kind in wanted:
             apps = f" ({len(by_app)} apps)" if None not in by_app else ""
             yield Feature(name, False, f"{call}{apps}: {next(iter(by_app.values()))}")
 
@@ -142,9 +146,8 @@ def _lacks(daemon: Daemon, kind: Kind) -> str:
     """Why a kind cannot be had from this server; empty where nothing is known against it."""
     if kind is Kind.EVENTS and isinstance(daemon.platform, GrpcPlatform):
         known = daemon.platform.agreement.known
-        missing = [name for name in _EVENTS if known is not None and name not in known.calls]
-        if missing:
-            return f"the server does not have {' and '.join(missing)}"
+        if known is not None and not any(name in known.calls for name in _EVENTS):
+            return f"the server does not have {' and '.join(_EVENTS)}"
     return ""
 
 

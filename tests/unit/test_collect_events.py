@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
+
 from shipper.collect.ledger import KEPT_MS, MOST, EventLedger
 from shipper.collect.states import State
 from shipper.ignite.port import Event, EventPage
@@ -244,6 +246,94 @@ async def test_events_are_asked_for_where_the_stream_is_not_offered() -> None:
             app.event(f"Event{n}", "checkout-1")
             await asyncio.sleep(20)
         await asyncio.sleep(80)
+        assert seen(it) == happened(it)
+
+
+@pytest.mark.parametrize("call", ["StreamAppEvents", "GetAppEvents"])
+def test_either_call_of_events_that_is_not_offered_is_said_once_and_tried_again_each_hour(
+    call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @virtual_time
+    async def body() -> None:
+        async with collecting(events=True) as it:
+            no = it.platform.refuse(call, Code.UNIMPLEMENTED)
+            app = it.platform.app("checkout")
+            await asyncio.sleep(10)
+            for n in range(100):
+                app.event(f"Event{n}", "checkout-1")
+                await asyncio.sleep(90)
+            await asyncio.sleep(50)
+            assert seen(it) == happened(it)
+            assert 3 <= it.platform.calls[call] <= 4
+            assert sum(f"{call} is not offered" in record.message for record in caplog.records) == 1
+            assert list(it.collector.context.offers.refused) == [call]
+            assert it.states.count(Kind.EVENTS, State.LIVE) == 1
+            no.lift()
+            await asyncio.sleep(4000)
+            assert not it.collector.context.offers.refused
+            asked = it.platform.calls["GetAppEvents"]
+            app.event("Again", "checkout-1")
+            await asyncio.sleep(600)
+            assert seen(it) == happened(it)
+            assert it.platform.calls["GetAppEvents"] > asked
+            assert it.states.count(Kind.EVENTS, State.LIVE) == 1
+
+    body()
+
+
+@virtual_time
+async def test_without_both_calls_events_are_parked_and_each_is_tried_again_each_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with collecting(events=True) as it:
+        calls = ("StreamAppEvents", "GetAppEvents")
+        refusals = [it.platform.refuse(call, Code.UNIMPLEMENTED) for call in calls]
+        app = it.platform.app("checkout")
+        await asyncio.sleep(2.5 * 3600)
+        for call in calls:
+            assert 3 <= it.platform.calls[call] <= 4
+            assert sum(f"{call} is not offered" in record.message for record in caplog.records) == 1
+        assert it.states.count(Kind.EVENTS, State.PARKED) == 1
+        refusals[1].lift()
+        await asyncio.sleep(4000)
+        app.event("Again", "checkout-1")
+        await asyncio.sleep(60)
+        assert seen(it) == happened(it)
+        assert it.states.count(Kind.EVENTS, State.LIVE) == 1
+
+
+@pytest.mark.parametrize("call", ["StreamAppEvents", "GetAppEvents"])
+def test_a_denial_of_events_that_no_server_signed_is_believed_at_the_second_time(call: str) -> None:
+    @virtual_time
+    async def body() -> None:
+        async with collecting(events=True) as it:
+            it.platform.refuse(call, Code.UNIMPLEMENTED, times=1, genuine=False)
+            app = it.platform.app("checkout")
+            await asyncio.sleep(60)
+            assert not it.collector.context.offers.refused
+            it.platform.refuse(call, Code.UNIMPLEMENTED, genuine=False)
+            for pipe in app.event_streams:
+                pipe.cut()
+            await asyncio.sleep(60)
+            assert list(it.collector.context.offers.refused) == [call]
+
+    body()
+
+
+@virtual_time
+async def test_where_the_stream_is_not_offered_and_the_rest_not_allowed_it_is_tried_each_minute() -> None:
+    async with collecting(events=True) as it:
+        it.platform.refuse("StreamAppEvents", Code.UNIMPLEMENTED)
+        no = it.platform.refuse("GetAppEvents", Code.PERMISSION_DENIED)
+        app = it.platform.app("checkout")
+        await asyncio.sleep(1800)
+        assert 25 <= it.platform.calls["GetAppEvents"] <= 45
+        assert it.platform.calls["StreamAppEvents"] == 1
+        assert it.states.count(Kind.EVENTS, State.PARKED) == 1
+        no.lift()
+        await asyncio.sleep(90)
+        app.event("Again", "checkout-1")
+        await asyncio.sleep(60)
         assert seen(it) == happened(it)
 
 

@@ -197,3 +197,33 @@ async def test_each_of_many_dead_streams_is_found_in_time() -> None:
             replica.print("nobody brings this")
         assert await it.caught_up() < 60
         assert it.durable.counter() == Counter(it.platform.printed)
+
+
+@virtual_time
+async def test_where_recent_lines_are_not_offered_that_is_said_once_and_asked_for_each_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with collecting() as it:
+        no = it.platform.refuse("GetAppLogs", Code.UNIMPLEMENTED)
+        replicas = [it.platform.app("checkout").start(f"checkout-{number}") for number in range(3)]
+        await asyncio.sleep(2.5 * 3600)
+        assert 5 <= it.platform.calls["GetAppLogs"] <= 6, "one of the replicas tries for all"
+        said = [record.message for record in caplog.records if "GetAppLogs is not offered" in record.message]
+        assert len(said) == 1
+        assert list(it.collector.context.offers.refused) == ["GetAppLogs"]
+        replicas[0].print("one")
+        await it.caught_up()
+        no.lift()
+        await asyncio.sleep(4000)
+        assert not it.collector.context.offers.refused
+
+
+@virtual_time
+async def test_where_recent_lines_may_not_be_read_silent_streams_are_checked_no_more_often_than_else() -> (
+    None
+):
+    async with collecting() as it:
+        it.platform.refuse("GetAppLogs", Code.PERMISSION_DENIED)
+        await started(it, "one")
+        await asyncio.sleep(600)
+        assert 10 <= it.platform.calls["GetAppLogs"] <= 20

@@ -42,7 +42,7 @@ async def test_lines_are_archived_once_said_once_shown_and_streams_tried_again_e
         await it.caught_up()
         assert archived_all(it)
         assert it.durable.gaps() == []
-        assert 3 * 3 <= it.platform.calls[STREAM] <= 4 * 3
+        assert 5 <= it.platform.calls[STREAM] <= 6, "one of the replicas tries for all"
         assert list(it.collector.context.offers.refused) == [STREAM]
         assert it.states.count(Kind.LOGS, State.LIVE) == 3
         said = [record.message for record in caplog.records if STREAM in record.message]

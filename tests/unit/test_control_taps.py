@@ -64,9 +64,7 @@ def test_replicas_and_texts_are_chosen_by_record() -> None:
     assert Wanted(match=Expression("replica_id")).of(run) == [], "names of fields are no text of the record"
 
 
-@pytest.mark.parametrize(
-    "expression", ["a.c", r"^c$", r"a\sc", r"\Ac", r"(?s)b.c", "x*", r"c\n", "OOM|c$"]
-)
+@pytest.mark.parametrize("expression", ["a.c", r"^c$", r"a\sc", r"\Ac", r"(?s)b.c", "x*", r"c\n", "OOM|c$"])
 def test_a_run_is_matched_at_once_as_each_text_would_be_alone(expression: str) -> None:
     texts = ["abc", "a", "c", "a\nc", "", "b\nc\n", "c a", "a c", "ü\U0001f600c"]
     records = [record(line=text) for text in texts]
