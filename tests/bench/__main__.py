@@ -52,6 +52,7 @@ class Bench:
     def __init__(self, scale: Scale, texts: list[Path], directory: Path | None) -> None:
         self.measurements: dict[str, Callable[[], Iterator[Row]]] = {
             "archive": self.archive,
+            "http": self.http,
             "one": self.one_replica,
             "subscriptions": self.subscriptions,
             "idle": self.idle,
@@ -104,6 +105,30 @@ class Bench:
             f"{median(one.per_s for one in skipped):,.0f} "
             f"({median(one.per_cpu_s for one in skipped):,.0f} per CPU-second)",
         )
+
+    def http(self) -> Iterator[Row]:
+        """The same history over the HTTP gateway, as objects of JSON on lines."""
+        for packed, what in (
+            ("full", "NDJSON over HTTP/1.1 to S3 objects, 8 replicas"),
+            ("lines", "the same, each line in a chunk of its own"),
+        ):
+            load = Load(replicas=8, apps=2, history=self._scale.lines // 16, texts=self._texts, http=packed)
+            passed: list[rows.Passage] = []
+            floors: list[float] = []
+            with self._surroundings(load) as whole:
+                for setup in self._repeated(whole):
+                    passed.append(_said(what, rows.archived(setup)))
+                    replicas = [replica_name(index, load.apps) for index in range(load.replicas)]
+                    took = floor.cpu_s(replicas, setup.server.port, setup.directory, http=True)
+                    floors.append(_said("its floor, lines per CPU-second", round(setup.printed / took)))
+            pace, least = median(one.per_cpu_s for one in passed), median(floors)
+            yield Row(
+                what,
+                "",
+                "150,000 lines per CPU-second",
+                f"{pace:,.0f} ({pace / least:.2f} of its floor, {least:,.0f}), in "
+                f"{max(one.memory_mb for one in passed):.0f} MB",
+            )
 
     def one_replica(self) -> Iterator[Row]:
         """One replica alone into objects."""

@@ -1,9 +1,10 @@
-"""An Ignite that only serves logs, as fast as HTTP/2 takes them, in a process of its own.
+"""An Ignite that only serves logs, as fast as a connection takes them, in a process of its own.
 
 It has no gRPC library: bodies are encoded beforehand and packed into full DATA frames, as any server does that
-has a backlog. A stream ends only for a client that asks for it with the header `bench-end`. Commands come as
-lines on standard input (`go`, `hold`, `print RATE`, `status`), each answered with one line of JSON; the process
-ends with its standard input.
+has a backlog. With `--http` it is the HTTP gateway instead: objects of JSON, one a line, in chunks that are full
+(`full`) or hold a line each (`lines`). A stream ends only for a client that asks for it with the header `bench-end`.
+Commands come as lines on standard input (`go`, `hold`, `print RATE`, `status`), each answered with one line of JSON;
+the process ends with its standard input.
 """
 
 from __future__ import annotations
@@ -19,22 +20,26 @@ from typing import Any, Final
 import uvloop
 
 from shipper.emulator.text import generated_lines, lines_of_files
+from tests.bench import http1
 from tests.bench.http2 import Connection, Stream
-from tests.bench.printed import Printed, grpc_message, text_field
+from tests.bench.printed import Encode, Printed, grpc_line, grpc_message, json_chunk, json_line, text_field
 
 _SERVICE: Final = "/dodil.ignite.v1.ComputeService/"
 _TICK_S: Final = 0.005
 _TEXTS: Final = 20_000  # different lines, again and again
+_ENCODE: Final[dict[str, Encode]] = {"": grpc_line, "full": json_line, "lines": json_chunk}
 
 
 class LoadServer:
     """The calls, the printing, and the commands."""
 
-    def __init__(self, printed: Printed, streams_per_connection: int) -> None:
+    def __init__(self, printed: Printed, *, chunked: bool) -> None:
         self.printed = printed
-        self.streams_per_connection = streams_per_connection
+        self.chunked = chunked
         self.flowing = False
-        self.followers: dict[str, set[Stream]] = {replica_id: set() for replica_id in printed.replicas}
+        self.followers: dict[str, set[Stream | http1.Exchange]] = {
+            replica_id: set() for replica_id in printed.replicas
+        }
         self.opened = 0
         self.first_byte_at = 0.0
         self._printing: asyncio.Task[None] | None = None
@@ -61,7 +66,29 @@ class LoadServer:
             case _:
                 stream.refuse(12, "not in this server")
 
-    def _follow(self, stream: Stream, replica_id: str, *, ends: bool) -> None:
+    def get(self, exchange: http1.Exchange) -> None:
+        """Answer one request of the HTTP gateway."""
+        match exchange.path:
+            case ["v1", "ignite", "app", _, app, "replicas"]:
+                rows = [
+                    {"replicaId": one.replica_id, "status": "STATUS_RUNNING", "ready": True}
+                    for one in self.printed.replicas.values()
+                    if one.app == app
+                ]
+                exchange.answer(json.dumps({"replicas": rows}).encode())
+            case ["v1", "ignite", "app", _, _, "logs" | "events"]:
+                exchange.answer(b"{}")
+            case ["v1", "ignite", "app", _, _, "events", "stream"]:
+                exchange.begin()
+            case ["v1", "ignite", "app", _, _, "logs", "stream"]:
+                exchange.chunked = self.chunked
+                self._follow(
+                    exchange, exchange.query.get("replicaId", ""), ends="bench-end" in exchange.headers
+                )
+            case _:
+                exchange.refuse(12, "not in this server")
+
+    def _follow(self, stream: Stream | http1.Exchange, replica_id: str, *, ends: bool) -> None:
         replica = self.printed.replicas.get(replica_id)
         if replica is None:
             stream.refuse(5, "no such replica")
@@ -146,13 +173,18 @@ def _text(message: bytes, wanted: int) -> str:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     source = lines_of_files(arguments.lines) if arguments.lines else generated_lines(seed=1)
-    printed = Printed(arguments.apps, arguments.replicas, [source.line("app") for _ in range(_TEXTS)])
+    texts = [source.line("app") for _ in range(_TEXTS)]
+    printed = Printed(arguments.apps, arguments.replicas, texts, _ENCODE[arguments.http])
     printed.history(arguments.history, arguments.pace, time.time_ns() // 1_000_000)
-    server = LoadServer(printed, arguments.streams)
+    server = LoadServer(printed, chunked=arguments.http == "lines")
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(
-        lambda: Connection(server.call, max_streams=arguments.streams), "127.0.0.1", 0, backlog=1024
-    )
+
+    def connection() -> asyncio.Protocol:
+        if arguments.http:
+            return http1.Connection(server.get)
+        return Connection(server.call, max_streams=arguments.streams)
+
+    listener = await loop.create_server(connection, "127.0.0.1", 0, backlog=1024)
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     print(json.dumps({"port": listener.sockets[0].getsockname()[1]}), flush=True)
@@ -167,6 +199,7 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=0, help="lines that each replica has printed before")
     parser.add_argument("--pace", type=int, default=2000, help="at so many lines a second")
     parser.add_argument("--streams", type=int, default=100, help="streams that a connection may carry")
+    parser.add_argument("--http", choices=["full", "lines"], default="", help="the HTTP gateway")
     parser.add_argument("--lines", type=Path, nargs="+", help="text to print, in place of a made-up one")
     uvloop.run(_serve(parser.parse_args()))
 

@@ -6,15 +6,20 @@ A stream's body is encoded once, when a line is printed; serving it, also again 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Final
 
+import orjson
 from xxhash import xxh3_128_intdigest
 
 _MASK: Final = 2**128 - 1
 _PREFIX: Final = struct.Struct(">BI")
+
+Encode = Callable[[str, int, int, str], bytes]
+"""A line as a stream brings it: replica_id, time in Unix ms, number of the stream, text."""
+
 STREAMS: Final = {1: "stdout", 2: "stderr"}
 STDERR_EVERY: Final = 10  # one line in so many is on stderr
 
@@ -55,12 +60,38 @@ def grpc_message(message: bytes) -> bytes:
     return _PREFIX.pack(0, len(message)) + message
 
 
+def grpc_line(replica_id: str, time_ms: int, stream: int, line: str) -> bytes:
+    """As gRPC's messages are, with the numbers of proto/ignite_compute.proto."""
+    return grpc_message(
+        b"\x08%b%b\x18%c%b"
+        % (varint(time_ms), text_field(2, replica_id.encode()), stream, text_field(4, line.encode()))
+    )
+
+
+def json_line(replica_id: str, time_ms: int, stream: int, line: str) -> bytes:
+    """As a gateway that puts each message on a line of its own: the documented JSON, with nothing left out."""
+    message = {
+        "timestampMs": str(time_ms),
+        "replicaId": replica_id,
+        "stream": f"LOG_STREAM_{STREAMS[stream].upper()}",
+        "line": line,
+    }
+    return orjson.dumps(message) + b"\n"
+
+
+def json_chunk(replica_id: str, time_ms: int, stream: int, line: str) -> bytes:
+    """The same in a chunk of HTTP/1.1 of its own, as from a gateway that flushes after each message."""
+    text = json_line(replica_id, time_ms, stream, line)
+    return b"%x\r\n%b\r\n" % (len(text), text)
+
+
 @dataclass(slots=True, eq=False)
 class Replica:
     """One replica: `body` is everything it has printed, as StreamAppLogs sends it from the start."""
 
     app: str
     replica_id: str
+    encode: Encode = grpc_line
     body: bytearray = field(default_factory=bytearray)
     lines: int = 0
 
@@ -68,13 +99,7 @@ class Replica:
         """Append one line."""
         self.lines += 1
         number = 1 if self.lines % STDERR_EVERY else 2
-        message = b"\x08%b%b\x18%c%b" % (  # the numbers of proto/ignite_compute.proto
-            varint(time_ms),
-            text_field(2, self.replica_id.encode()),
-            number,
-            text_field(4, line.encode()),
-        )
-        self.body += grpc_message(message)
+        self.body += self.encode(self.replica_id, time_ms, number, line)
         tally.add(self.app, self.replica_id, time_ms, STREAMS[number], line)
 
 
@@ -86,9 +111,9 @@ def replica_name(index: int, apps: int) -> str:
 class Printed:
     """All replicas, and what they have printed between them."""
 
-    def __init__(self, apps: int, replicas: int, lines: Sequence[str]) -> None:
+    def __init__(self, apps: int, replicas: int, lines: Sequence[str], encode: Encode = grpc_line) -> None:
         names = [(f"app-{index % apps}", replica_name(index, apps)) for index in range(replicas)]
-        self.replicas = {replica_id: Replica(app, replica_id) for app, replica_id in names}
+        self.replicas = {replica_id: Replica(app, replica_id, encode) for app, replica_id in names}
         self.tally = Tally()
         self._turns = cycle(self.replicas.values())
         self._lines = cycle(lines)

@@ -12,7 +12,7 @@ from tests.bench.processes import Daemon, Server, wait_until
 
 _CONFIG = """\
 ignite:
-  endpoint: grpc://127.0.0.1:{port}
+  endpoint: {scheme}://127.0.0.1:{port}
   organization: acme
   auth: {{type: none}}
 apps: {{include: [{apps}]}}
@@ -31,13 +31,16 @@ sinks:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the load server has: `history` lines a replica, printed at `pace` lines a second."""
+    """What the load server has: `history` lines a replica, printed at `pace` lines a second. `http` is how it packs
+    them where it is the HTTP gateway: `full`, or `lines`.
+    """
 
     replicas: int
     apps: int = 1
     history: int = 0
     pace: int = 2000
     texts: Sequence[Path] = ()
+    http: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Setup:
     def start(self, *, max_age: str = "5m", max_size: str = "64MiB") -> Daemon:
         """Start the daemon; by default with the configuration's own batches."""
         config = _CONFIG.format(
+            scheme="http" if self.load.http else "grpc",
             port=self.server.port,
             store=self.store.port,
             apps=", ".join(f"app-{index}" for index in range(self.load.apps)),
@@ -88,6 +92,8 @@ def surroundings(load: Load, directory: Path | None = None) -> Iterator[Setup]:
     """Servers and a temporary directory (below `directory`), for as long as the block runs."""
     arguments: list[object] = ["--replicas", load.replicas, "--apps", load.apps]
     arguments += ["--history", load.history, "--pace", load.pace]
+    if load.http:
+        arguments += ["--http", load.http]
     if load.texts:
         arguments += ["--lines", *load.texts]
     with (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench import datadog, rows
 from tests.bench.surroundings import Load, surroundings
 
@@ -13,6 +15,12 @@ def test_a_small_history_arrives_complete_and_once(tmp_path: Path) -> None:
     with surroundings(Load(replicas=3, apps=2, history=400, pace=100), tmp_path) as setup:
         assert rows.archived(setup).lines == 1200
         assert rows.skipped(setup).lines == 1200
+
+
+@pytest.mark.parametrize("packed", ["full", "lines"])
+def test_a_small_history_arrives_over_http(packed: str, tmp_path: Path) -> None:
+    with surroundings(Load(replicas=2, history=400, pace=100, http=packed), tmp_path) as setup:
+        assert rows.archived(setup).lines == 800
 
 
 def test_lines_that_are_printed_now_are_found_in_the_buffer(tmp_path: Path) -> None:
