@@ -132,7 +132,7 @@ def _tally(store: Server) -> Tally:
     for path in store.ask("status")["paths"]:
         with urllib.request.urlopen(f"http://127.0.0.1:{store.port}{path}") as answer:
             for line in decompress(_CODECS[Path(path).suffix], answer.read()).splitlines():
-                _add(tally, json.loads(line)["result"])
+                _add(tally, json.loads(line))
     return tally
 
 
