@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test check lint types imports bench lock generate chart golden clean
+.PHONY: demo test check lint types imports bench peers curves lock generate chart golden clean
 
 demo: $(VENV)/.installed
 	$(BIN)/shipper demo $(DEMO)
@@ -27,6 +27,15 @@ imports: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench $(BENCH)
+
+# The same lines through shipper and through the OpenTelemetry Collector, which is built first: Go, and some minutes once.
+peers: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.peers $(PEERS)
+
+# How cost grows with lines, replicas and their length. `make peers PEERS=--write` and `make curves CURVES=--write` put what
+# they found into docs/.
+curves: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.curves $(CURVES)
 
 # The oracle: faults from seeds around the real daemon; docs/reliability.md says what is checked.
 # `make chaos SEEDS=1000`, `make chaos CHAOS="--seed 17 --keep out"`, `make chaos CHAOS="--write docs/reliability.md"`.
