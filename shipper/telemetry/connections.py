@@ -11,7 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
+# Not `aiohttp.web`, which brings these and 1.3 MB of routes, static files and websockets besides.
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 MOST: Final = 64
 REQUEST_S: Final = 5.0
@@ -38,12 +41,10 @@ class _Place:
     asked: bool = False
 
 
-class Connections(web.Server):
+class Connections(Server):
     """One request a connection. Clients that are slow, silent or greedy are cut off."""
 
-    def __init__(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], bounds: Bounds
-    ) -> None:
+    def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]], bounds: Bounds) -> None:
         super().__init__(
             handler,
             access_log=None,
@@ -70,7 +71,7 @@ class Connections(web.Server):
         super().connection_lost(handler, exc)
         self._leave(handler)
 
-    def asked(self, request: web.BaseRequest) -> None:
+    def asked(self, request: BaseRequest) -> None:
         """A request has come whole: its answer may take until the connection's end."""
         place = self._places.get(request.protocol)
         if place is not None and not place.asked:

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
-from aiohttp import web
+# Not `aiohttp.web`, as in `connections`.
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, json_response
 
 from shipper.telemetry.connections import Bounds, Connections
 from shipper.telemetry.health import Liveness, Readiness
@@ -29,7 +31,7 @@ _HEADERS: Final = {
 }
 _NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'"
 
-Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Page = Callable[[BaseRequest], Awaitable[Response]]
 
 
 class TelemetryServer:
@@ -93,7 +95,7 @@ class TelemetryServer:
         """The port that the server listens on."""
         return self._port
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: BaseRequest) -> Response:
         self._server.asked(request)
         response = await self._found(request)
         for name, value in _HEADERS.items():
@@ -102,7 +104,7 @@ class TelemetryServer:
         response.force_close()
         return response
 
-    async def _found(self, request: web.BaseRequest) -> web.Response:
+    async def _found(self, request: BaseRequest) -> Response:
         page = self._pages.get(request.path)
         if page is None:
             return _text("there is nothing here; / says what there is\n", 404)
@@ -120,23 +122,23 @@ class TelemetryServer:
             log.exception("a telemetry page failed; the client got 500", extra={"path": request.path})
             return _text("this page failed; the daemon's log says why\n", 500)
 
-    async def _page(self, request: web.BaseRequest) -> web.Response:
+    async def _page(self, request: BaseRequest) -> Response:
         body = await self._looking.page(request.query, zipped=_takes_gzip(request))
         return _sent(body, zipped=_takes_gzip(request), status=200 if self._looking.ready else 503)
 
-    async def _status(self, request: web.BaseRequest) -> web.Response:
+    async def _status(self, request: BaseRequest) -> Response:
         if not self._looking.ready:
             return _text("shipper is starting; there is nothing to see yet\n", 503)
         body = await self._looking.status(request.query, zipped=_takes_gzip(request))
         return _sent(body, zipped=_takes_gzip(request))
 
-    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+    async def _metrics(self, request: BaseRequest) -> Response:
         """Rendered in a thread of its own: a thousand apps take milliseconds that the loop does not have."""
         accept = request.headers.get("Accept", "")
         zipped = _takes_gzip(request)
         loop = asyncio.get_running_loop()
         body, content_type = await loop.run_in_executor(self._renderer, self._rendered, accept, zipped)
-        response = web.Response(
+        response = Response(
             body=body, headers={"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         )
         if zipped:
@@ -147,12 +149,12 @@ class TelemetryServer:
         body, content_type = self._meter.render(accept)
         return (gzip.compress(body, compresslevel=1) if zipped else body), content_type
 
-    async def _healthz(self, _: web.BaseRequest) -> web.Response:
+    async def _healthz(self, _: BaseRequest) -> Response:
         if self._liveness.alive:
             return _text("alive\n")
         return _text(f"the event loop had no beat for {self._liveness.silence_s():.0f} s\n", 503)
 
-    async def _readyz(self, request: web.BaseRequest) -> web.Response:
+    async def _readyz(self, request: BaseRequest) -> Response:
         reasons = self._readiness.reasons()
         status = 503 if reasons else 200
         if "application/json" in request.headers.get("Accept", ""):
@@ -161,7 +163,7 @@ class TelemetryServer:
                 "ready": not reasons,
                 "conditions": {name: reason or "ok" for name, reason in conditions.items()},
             }
-            return web.json_response(body, status=status, dumps=json.dumps)
+            return json_response(body, status=status, dumps=json.dumps)
         if not reasons:
             return _text("ready\n")
         return _text(
@@ -169,21 +171,21 @@ class TelemetryServer:
         )
 
 
-def _takes_gzip(request: web.BaseRequest) -> bool:
+def _takes_gzip(request: BaseRequest) -> bool:
     return "gzip" in request.headers.get("Accept-Encoding", "").lower()
 
 
-def _sent(body: Body, *, zipped: bool, status: int = 200) -> web.Response:
+def _sent(body: Body, *, zipped: bool, status: int = 200) -> Response:
     headers = {"Content-Type": f"{body.content_type}; charset=utf-8", "Vary": "Accept-Encoding"}
     if zipped:
         headers["Content-Encoding"] = "gzip"
     if body.policy:
         headers["Content-Security-Policy"] = body.policy
-    return web.Response(body=body.data, headers=headers, status=status)
+    return Response(body=body.data, headers=headers, status=status)
 
 
-def _text(text: str, status: int = 200) -> web.Response:
-    return web.Response(text=text, status=status)
+def _text(text: str, status: int = 200) -> Response:
+    return Response(text=text, status=status)
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> OSError:
