@@ -72,15 +72,27 @@ def filter_from_wire(message: Mapping[str, Any]) -> LetterFilter:
     if unknown := message.keys() - {"sink", "since_ms", "until_ms", "reason", "ids"}:
         raise BadRequest(f"unknown in a filter: {', '.join(sorted(unknown))}")
     ids = message.get("ids")
-    if ids is not None and not (isinstance(ids, list) and all(type(one) is int for one in ids)):
-        raise BadRequest("ids are not numbers")
+    if ids is not None and not (isinstance(ids, list) and all(map(_is_storable, ids))):
+        raise BadRequest("ids are not numbers of letters")
     return LetterFilter(
         sink=field(message, "sink", str, "") or None,
-        since_ms=field(message, "since_ms", int, -1) if message.get("since_ms") is not None else None,
-        until_ms=field(message, "until_ms", int, -1) if message.get("until_ms") is not None else None,
+        since_ms=_time(message, "since_ms"),
+        until_ms=_time(message, "until_ms"),
         reason=field(message, "reason", str, ""),
         ids=None if ids is None else frozenset(ids),
     )
+
+
+def _time(message: Mapping[str, Any], name: str) -> int | None:
+    value = message.get(name)
+    if value is not None and not _is_storable(value):
+        raise BadRequest(f"{name} is not what it should be")
+    return value
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether it is a number that the buffer can compare with its own: JSON's may be larger."""
+    return type(value) is int and value.bit_length() < 64
 
 
 def letter_to_wire(letter: DeadLetter, cut: int | None = None) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 A lane is a transport with one connection. A server may cap its concurrent streams: mostly it states the cap when it
 is connected to, and the transport knows it. Beyond a cap that it only enforces, streams are refused (REFUSED_STREAM)
-or wait at the server; such a cap is learned from what a lane carried. A lane never carries more than the usual cap,
-so that streams that nobody reads hold up few others.
+or wait at the server; such a cap is learned from what a lane carried. What was learned may have been a bad moment of
+the server's and no cap at all, so after a while more is tried: else a day of such moments would end in a connection
+for each few streams. A lane never carries more than the usual cap, so that streams that nobody reads hold up few
+others; one that carries nothing any more is closed where another has room enough.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from shipper.ignite.transport import Transport
 
 USUAL_CAP: Final = 100  # RFC 9113 section 6.5.2 advises servers to state no less, and many state just that
 FEW: Final = 8  # hardly a server's setting; more likely what it refused in a bad moment
-FORGET_S: Final = 600.0  # after that, so small a cap is tried anew
+FORGET_S: Final = 600.0  # after that, a small cap is forgotten and a larger one doubled
 DEAD_AFTER: Final = 2  # calls in a row that timed out on one lane before it is given up
 
 
@@ -85,8 +87,7 @@ class Lanes:
         """A lane with room, counted as one stream until `release`."""
         if self._closed:
             raise CallFailed(Status(Code.CANCELLED, "the connections are closed"))
-        if self._enforced < FEW and self.clock() - self._learned > FORGET_S:
-            self._enforced = USUAL_CAP
+        self._try_more()
         lane = next((lane for lane in self._lanes if self._has_room(lane)), None)
         if lane is None:
             lane = Lane(self.connect(), self.clock)
@@ -95,10 +96,10 @@ class Lanes:
         return lane
 
     async def release(self, lane: Lane, *, answered: bool) -> None:
-        """Give a stream's place back. A retired lane is closed with its last stream."""
+        """Give a stream's place back. A lane that is retired or spare is closed with its last stream."""
         lane.open -= 1
         lane.answered -= answered
-        if lane.retired and lane.open == 0 and lane in self._lanes:
+        if lane.open == 0 and lane in self._lanes and (lane.retired or self._is_spare(lane)):
             self._lanes.remove(lane)
             await _close(lane)
 
@@ -126,6 +127,17 @@ class Lanes:
         for lane in lanes:
             lane.retired = True
             await _close(lane)
+
+    def _try_more(self) -> None:
+        if self._enforced < USUAL_CAP and self.clock() - self._learned > FORGET_S:
+            self._enforced = USUAL_CAP if self._enforced < FEW else min(USUAL_CAP, 2 * self._enforced)
+            self._learned = self.clock()
+
+    def _is_spare(self, lane: Lane) -> bool:
+        """Whether another lane is half empty, so that this one will not be missed at once."""
+        return any(
+            other is not lane and not other.retired and 2 * other.open <= self.cap for other in self._lanes
+        )
 
     def _has_room(self, lane: Lane) -> bool:
         """What one lane's connection states holds for those too that are not connected yet."""

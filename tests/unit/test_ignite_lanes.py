@@ -108,14 +108,50 @@ async def test_a_connection_that_states_none_at_all_is_asked_by_one_at_a_time() 
     assert lanes.acquire() is not first
 
 
-def test_a_cap_too_small_to_be_a_setting_is_forgotten_and_another_is_not() -> None:
+def test_a_cap_too_small_to_be_a_setting_is_forgotten_and_another_is_doubled_after_a_while() -> None:
     world = World()
-    for learned, later in ((FEW - 1, USUAL_CAP), (FEW, FEW)):
+    for learned, later in ((FEW - 1, USUAL_CAP), (FEW, 2 * FEW), (70, USUAL_CAP)):
         lanes = world.lanes()
         lanes.full(learned)
-        world.clock.now += FORGET_S + 1
+        world.clock.now += FORGET_S - 1
+        lanes.acquire()
+        assert lanes.cap == learned
+        world.clock.now += 2
         lanes.acquire()
         assert lanes.cap == later
+
+
+async def test_a_day_of_bad_moments_does_not_leave_a_connection_for_each_few_streams() -> None:
+    """Streams come and go; every hour the server is so slow that a lane seems full."""
+    world = World()
+    lanes = world.lanes()
+    streams = acquire(lanes, 80)
+    for step in range(24 * 60):
+        world.clock.now += 60
+        if step % 60 == 0:
+            lanes.full(FEW)
+        for _ in range(10):
+            await lanes.release(streams.pop(0), answered=False)
+            streams.append(lanes.acquire())
+    assert len(lanes) <= 2
+    assert sum(transport.closed for transport in world.made) == len(world.made) - len(lanes)
+
+
+async def test_a_lane_that_carries_nothing_is_closed_where_another_is_half_empty() -> None:
+    world = World()
+    lanes = world.lanes()
+    first = acquire(lanes, USUAL_CAP)[0]
+    second = lanes.acquire()
+    await lanes.release(second, answered=False)
+    assert world.made[1].closed == 0, "the first is full: the next stream needs the second"
+    for _ in range(USUAL_CAP // 2):
+        await lanes.release(first, answered=False)
+    lanes.acquire()
+    second.open += 1
+    await lanes.release(first, answered=False)
+    await lanes.release(second, answered=False)
+    assert world.made[1].closed == 1
+    assert lanes.acquire() is first
 
 
 async def test_a_suspect_lane_gets_nothing_new_and_closes_with_its_last_stream() -> None:
