@@ -41,7 +41,7 @@ curves: $(VENV)/.installed-dev
 # `make chaos SEEDS=1000`, `make chaos CHAOS="--seed 17 --keep out"`, `make chaos CHAOS="--write docs/reliability.md"`.
 SEEDS ?= 50
 chaos: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(CHAOS)
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --steps $(CHAOS)
 
 # Pages, schema and stubs that are generated from declarations; tests compare them.
 generate: $(VENV)/.installed-dev

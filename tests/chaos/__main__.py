@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.chaos.catalogue import FAULTS
@@ -20,6 +21,7 @@ from tests.chaos.network_faults import in_own_network
 from tests.chaos.outcome import Outcome
 from tests.chaos.plan import draw
 from tests.chaos.run import run
+from tests.chaos.steps import StepOutcome, calls_of_a_run, kill_at_each
 from tests.chaos.table import page
 
 RUN_WITHIN_S = 480.0
@@ -31,14 +33,19 @@ def main() -> int:
     if options.one:
         return _one(options)
     began = time.monotonic()
-    outcomes = _read(options.read) if options.read is not None else asyncio.run(_many(options))
-    bad = [outcome for outcome in outcomes if outcome.violations]
-    print(f"{len(outcomes)} runs in {time.monotonic() - began:.0f} s, {len(bad)} with violations")
+    outcomes, steps = _read(options.read) if options.read is not None else asyncio.run(_all(options))
+    bad = [*filter(None, (outcome.violations for outcome in outcomes))]
+    worse = [*filter(None, (outcome.problems for outcome in steps))]
+    took = f"{time.monotonic() - began:.0f} s"
+    print(
+        f"{len(outcomes)} runs in {took}, {len(bad)} with violations; {len(steps)} kills, {len(worse)} with violations"
+    )
     if options.results is not None:
-        options.results.write_text("".join(json.dumps(each.as_json()) + "\n" for each in outcomes))
+        every = [outcome.as_json() for outcome in outcomes] + [asdict(outcome) for outcome in steps]
+        options.results.write_text("".join(json.dumps(each) + "\n" for each in every))
     if options.write is not None:
-        options.write.write_text(page(outcomes, f"make chaos SEEDS={len(outcomes)}"))
-    return 1 if bad else 0
+        options.write.write_text(page(outcomes, steps, f"make chaos SEEDS={len(outcomes)}"))
+    return 1 if bad or worse else 0
 
 
 def _options() -> argparse.Namespace:
@@ -53,6 +60,7 @@ def _options() -> argparse.Namespace:
         default=[],
         help="in place of those that the seed draws",
     )
+    parser.add_argument("--steps", action="store_true", help="kill at each system call of a small run too")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the files of the runs stay")
     parser.add_argument("--results", type=Path, metavar="FILE", help="every outcome as a line of JSON")
@@ -64,9 +72,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(path: Path) -> list[Outcome]:
+def _read(path: Path) -> tuple[list[Outcome], list[StepOutcome]]:
     """Outcomes of earlier runs."""
-    return [Outcome.from_json(json.loads(line)) for line in path.read_text().splitlines()]
+    every = [json.loads(line) for line in path.read_text().splitlines()]
+    outcomes = [Outcome.from_json(each) for each in every if "seed" in each]
+    steps = [StepOutcome(**{**each, "problems": tuple(each["problems"])}) for each in every if "at" in each]
+    return outcomes, steps
 
 
 def _one(options: argparse.Namespace) -> int:
@@ -80,6 +91,22 @@ def _one(options: argparse.Namespace) -> int:
             outcome = asyncio.run(run(plan, Path(folder)))
     print(json.dumps(outcome.as_json()))
     return 0
+
+
+async def _all(options: argparse.Namespace) -> tuple[list[Outcome], list[StepOutcome]]:
+    everything = options.steps and options.seed is None and not options.fault
+    return await _many(options), await _steps(options) if everything else []
+
+
+async def _steps(options: argparse.Namespace) -> list[StepOutcome]:
+    """Twice as many at a time as seeds: they mostly wait."""
+    began = time.monotonic()
+    outcomes = await kill_at_each(range(1, await calls_of_a_run() + 1), 2 * options.jobs)
+    print(f"{len(outcomes)} kills at system calls in {time.monotonic() - began:.0f} s", flush=True)
+    for outcome in outcomes:
+        for problem in outcome.problems:
+            print(f"    call {outcome.number}, {outcome.at}: {problem}", flush=True)
+    return outcomes
 
 
 async def _many(options: argparse.Namespace) -> list[Outcome]:

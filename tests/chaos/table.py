@@ -10,13 +10,15 @@ from typing import Final
 
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.outcome import Outcome, SinkOutcome
+from tests.chaos.steps import StepOutcome
+from tests.chaos.steps_table import steps_table
 
 _TEXTS: Final = Path(__file__).parent
 _MIB: Final = 1024 * 1024
 _SINKS: Final = ("directory", "s3", "datadog", "sentry")
 
 
-def page(outcomes: Sequence[Outcome], command: str) -> str:
+def page(outcomes: Sequence[Outcome], steps: Sequence[StepOutcome], command: str) -> str:
     """The whole page."""
     bad = [outcome for outcome in outcomes if outcome.violations]
     lines = sum(outcome.printed for outcome in outcomes)
@@ -33,8 +35,10 @@ def page(outcomes: Sequence[Outcome], command: str) -> str:
         "## Fault × sink\n",
         "Lines that the sink had in the end, then what was lost / doubled / in gaps.\n",
         _crossed(outcomes),
+        steps_table(steps),
         _left_out(outcomes),
         (_TEXTS / "reliability.limits.md").read_text(),
+        (_TEXTS / "reliability.found.md").read_text(),
     ]
     return "\n".join(part for part in parts if part)
 
