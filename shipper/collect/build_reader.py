@@ -119,7 +119,8 @@ class BuildReader:
         if status is _SILENT:
             return 0.0
         if status.action in REFUSED:
-            whose = None if status.action is Action.STOP else self.app
+            # Its route names no app. But only a server of the platform can say that it is not there at all.
+            whose = None if status.action is Action.STOP and status.genuine else self.app
             self.context.offers.refuse(_COMPILES, whose, status, "compiles are read when they have ended")
         elif status.action is not Action.GONE and status.code is not Code.OK:
             lasted = asyncio.get_running_loop().time() - began
@@ -170,10 +171,9 @@ class BuildReader:
         """Read the whole log once; seconds until the next attempt."""
         if self.running(self.build_id):
             return self._wait_for_it()
-        off_for = self.context.offers.off_for(_LOGS, self.app)
-        if off_for:
+        if off_s := self.context.offers.claim(_LOGS, self.app):
             self._move(State.PARKED)
-            return off_for
+            return off_s
         self._begin()
         try:
             async with (
