@@ -23,6 +23,9 @@ def reach(directory: Path) -> socket.socket | None:
     """A connection to the daemon of this buffer; None where none listens. Raises CommandFailed."""
     try:
         return connected(directory)
+    except PermissionError as error:
+        advice = "run this as the user that the daemon runs as"
+        raise CommandFailed(f"the control socket in {directory} is not for this user: {advice}") from error
     except OSError as error:
         raise CommandFailed(f"the control socket in {directory} cannot be used: {error}") from error
 

@@ -105,7 +105,10 @@ class Asked:
             said = error.read(500).decode("utf-8", "replace").strip()
             raise Unreachable(f"{self.url} answers {error.code}: {safe(said)}") from error
         except (OSError, ValueError) as error:
-            raise Unreachable(f"{self.url} does not answer: {safe(str(error))}") from error
+            what = getattr(error, "reason", error)  # without urllib's words around it
+            if isinstance(what, ConnectionRefusedError):
+                what = "nobody listens there; is the daemon running, and is this its telemetry.listen?"
+            raise Unreachable(f"{self.url} does not answer: {safe(str(what))}") from error
         if status.get("v") != 1:
             raise Unreachable(f"{self.url} is no shipper that this version understands")
         return status

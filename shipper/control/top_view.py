@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from textwrap import wrap
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -24,15 +25,17 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _DIM: Final = "bright_black"
 _NOTHING: Final = "–"
 _WIDE: Final = 110  # columns from which there is room for what matters less
-_LEAST_ROWS: Final = 3
+_INDENT: Final = 9  # of what is said, behind how grave it is
 _SHARES: Final = {"LAST ERROR": 1, "REPLICA": 3, "LAST END": 2}
 KEYS: Final = "q quit   ↑ ↓ PgUp PgDn replicas   g first   p pause"
 
 
 def picture(status: Json, width: int, height: int, note: str = "", problem: str = "") -> RenderableType:
     """The whole of it, `height` lines at the most. `note` stands at the top, `problem` in place of the keys."""
-    findings = _findings(status, max(1, (height - 8) // 5))
     sinks = status["sinks"][: max(1, (height - 8) // 4)]
+    findings = _findings(status, max(1, (height - 8) // 5))
+    used = len(findings) + len(sinks) + len(status["replicas"]["items"]) + 9
+    findings = _whole(status, findings, width, max(height - used, height // 8))
     rows = max(1, height - len(findings) - len(sinks) - 9)
     return Group(
         _title(status, note),
@@ -87,13 +90,33 @@ def _findings(status: Json, most: int, *, todo: bool = False) -> list[Text]:
     found = status["verdict"]["findings"]
     lines = []
     for one in found[:most]:
-        line = Text.assemble((f"{one['level']:<9}", _LEVELS.get(one["level"], "")), safe(one["text"]))
+        line = Text.assemble((f"{one['level']:<{_INDENT}}", _LEVELS.get(one["level"], "")), safe(one["text"]))
         if todo and one["todo"]:
             line.append(f" {safe(one['todo'])}", style=_DIM)
         lines.append(line if todo else _line(line))
     if len(found) > most:
-        lines[-1] = _line(Text(f"{'':<9}and {len(found) - most + 1} more: see the status page", style=_DIM))
+        lines[-1] = _line(
+            Text(f"{'':<{_INDENT}}and {len(found) - most + 1} more: see the status page", style=_DIM)
+        )
     return lines
+
+
+def _whole(status: Json, lines: Sequence[Text], width: int, spare: int) -> list[Text]:
+    """The lines of the findings, each over as many as it needs, with what to do, as long as there are spare ones."""
+    shown: list[Text] = []
+    for line, one in zip(lines, status["verdict"]["findings"], strict=False):
+        whole = [line]
+        for said in (
+            (f"{one['text']} {one['todo']}", one["text"]) if line.plain.startswith(one["level"]) else ()
+        ):
+            parts = wrap(safe(said), max(20, width - _INDENT))
+            if len(parts) <= 1 + spare:
+                level = (f"{one['level']:<{_INDENT}}", _LEVELS.get(one["level"], ""))
+                whole = [Text.assemble(" " * _INDENT if n else level, part) for n, part in enumerate(parts)]
+                break
+        spare -= len(whole) - 1
+        shown += map(_line, whole)
+    return shown
 
 
 def _numbers(status: Json) -> Text:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,8 +124,8 @@ def _error_word(body: bytes) -> str:
 
 def _reason(error: aiohttp.ClientError | OSError) -> str:
     """What the system said, without the words that aiohttp puts around it."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError | socket.gaierror):
         return os.strerror(cause.errno)
     return str(cause) or type(cause).__name__
 

@@ -52,6 +52,16 @@ def test_the_picture_says_what_matters_first() -> None:
     assert "of 300 replicas" in text
 
 
+def test_what_is_wrong_is_said_whole_with_what_to_do_where_there_is_room() -> None:
+    parked = facts(sinks=(sink("archive", "parked", error="403 " * 40 + "end", error_ms=NOW_MS),))
+    whole = " ".join(" ".join(drawn(parked, 120, 40)).split())
+    assert "403 end" in whole
+    assert "nothing is lost while the buffer has room" in whole
+    short = drawn(parked, 120, 12)
+    assert len(short) <= 12
+    assert "…" in short[2]
+
+
 def test_a_daemon_that_does_not_answer_is_told_beside_what_was_last_known() -> None:
     lines = drawn(
         facts(), 80, 24, note="NO ANSWER since 20:15:00", problem="http://x does not answer: refused"
