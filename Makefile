@@ -43,6 +43,16 @@ SEEDS ?= 50
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --steps $(CHAOS)
 
+# An hour of pods that come and go: memory, files, tasks and buffer are flat, and nothing is lost; docs/soak.md.
+MINUTES ?= 60
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SOAK)
+
+# What others send, changed a little, to every reader of it; docs/testing.md. `make fuzz RUNS=1000000 FUZZ="--target http2"`.
+RUNS ?= 100000
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz --runs $(RUNS) $(FUZZ)
+
 # Pages, schema and stubs that are generated from declarations; tests compare them.
 generate: $(VENV)/.installed-dev
 	$(BIN)/python -m shipper.config.reference
