@@ -1,6 +1,7 @@
 """References in values: what they become, that it stays text, and what is said where they lead nowhere."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_file_that_is_too_large_is_refused(tmp_path):
     (tmp_path / "secret").write_bytes(b"x" * (MAX_FILE_SIZE + 1))
     [fault] = expand(f"${{file:{tmp_path}/secret}}", {}).faults
     assert "larger than 1MiB" in fault.message
+
+
+def test_file_that_this_user_may_not_read_names_the_user(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "secret").write_text("x")
+    monkeypatch.setattr(Path, "open", refuse)
+    [fault] = expand(f"${{file:{tmp_path}/secret}}", {}).faults
+    assert "cannot be read: Permission denied; give the user with the id" in fault.message
 
 
 def test_pipe_is_refused_and_not_waited_for(tmp_path):
