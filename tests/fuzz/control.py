@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from shipper.buffer import LetterFilter, LetterTotals
-from shipper.control.deadletter import json_of, line_of, page_of
 from shipper.control.letters import letter_calls
 from shipper.control.server import ControlServer
+from shipper.control.showing import json_of, line_of, page_of
 from shipper.control.tapping import _wanted
 from shipper.control.taps import Wanted
 from shipper.control.wire import BadRequest, decode, letter_from_wire

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.bench.processes import Daemon, Server, wait_until
 from tests.soak.archived import Archived, in_folder, in_store
 from tests.soak.samples import Sample, look
-from tests.soak.slopes import table, trends
+from tests.soak.slopes import LEAST, table, trends
 
 _CONFIG = """\
 ignite:
@@ -26,7 +26,7 @@ ignite:
   auth: {{type: token, token: soak}}
 buffer: {{path: '{folder}/buffer', max_size: 1GiB}}
 sinks:
-  local: {{type: directory, path: '{folder}/archive', batch: {{max_age: 60s, max_size: 8MiB}}}}
+  local: {{type: directory, path: '{folder}/archive', batch: {{max_age: {age}, max_size: 8MiB}}}}
   store:
     type: s3
     bucket: soak
@@ -34,7 +34,7 @@ sinks:
     endpoint_url: http://127.0.0.1:{store}
     access_key_id: soak
     secret_access_key: soak
-    batch: {{max_age: 60s, max_size: 8MiB}}
+    batch: {{max_age: {age}, max_size: 8MiB}}
 """
 
 
@@ -56,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--replicas", type=int, default=9, help="of an app that is awake (%(default)s)")
     parser.add_argument("--pod-life", type=float, default=300.0, help="mean, in seconds (%(default)s)")
     parser.add_argument("--every", type=float, default=10.0, help="seconds between samples (%(default)s)")
+    parser.add_argument("--batch-age", default="60s", help="max_age of batches (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where buffer, archive, log and samples stay")
     return parser.parse_args()
@@ -69,7 +70,7 @@ def _soak(options: argparse.Namespace, folder: Path) -> int:
     with ExitStack() as stack:
         store = stack.enter_context(Server("tests.bench.object_store"))
         platform = stack.enter_context(Server("tests.soak.platform", *churn))
-        config = _CONFIG.format(port=platform.port, store=store.port, folder=folder)
+        config = _CONFIG.format(port=platform.port, store=store.port, folder=folder, age=options.batch_age)
         daemon = stack.enter_context(Daemon(folder, config))
         samples = _watch(options, daemon, platform, folder)
         _drain(daemon, platform)
@@ -94,7 +95,7 @@ def _watch(options: argparse.Namespace, daemon: Daemon, platform: Server, folder
     wait_until(daemon.metrics, "the daemon's first answer")
     began = time.monotonic()
     with (folder / "samples.jsonl").open("w") as log:
-        while (at_s := time.monotonic() - began) < options.minutes * 60:
+        while (at_s := time.monotonic() - began) < options.minutes * 60 or len(samples) < LEAST:
             printed = platform.ask("status")["printed"]
             sample = look(daemon.pid, daemon.metrics(), folder / "buffer", at_s, printed)
             samples.append(sample)

@@ -19,6 +19,7 @@ BOUNDS: Final = {
     "tasks": 12.0,
     "buffer_mb": 5.0,
 }
+LEAST: Final = 3  # samples that a slope is taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Trend:
 def trends(samples: Sequence[Sample], leave_out_s: float) -> list[Trend]:
     """Of every figure, without the samples of the first `leave_out_s` seconds."""
     kept = [sample for sample in samples if sample.at_s >= leave_out_s]
-    if len(kept) < 3:
+    if len(kept) < LEAST:
         raise ValueError(f"{len(kept)} samples after the first {leave_out_s:g} s say nothing")
     hours = [sample.at_s / 3600 for sample in kept]
     replicas = [sample.replicas for sample in kept]
