@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TypeVar
 
@@ -230,6 +231,21 @@ async def test_sixty_streams_at_once_each_bring_their_own(way: Way) -> None:
             for pod in pods:
                 pod.print(f"of {pod.replica_id}")
         assert [task.result() for task in following] == [f"of {pod.replica_id}" for pod in pods]
+
+
+@every_way
+async def test_calls_share_a_connection_and_streams_do_where_the_version_of_http_lets_them(way: Way) -> None:
+    async with reached(way) as at, AsyncExitStack() as stack:
+        pods = [at.ignite.app(APP.name).start_replica() for _ in range(20)]
+        for _ in range(20):
+            await at.platform.list_replicas(APP)
+        for_calls = at.relay.connections
+        assert for_calls <= 2  # the first may have been made to ask how the server is spoken to
+        for pod in pods:
+            await stack.enter_async_context(at.platform.stream_logs(APP, pod.replica_id))
+        await at.ignite.calls.until_open(20)
+        for_streams = at.relay.connections - for_calls
+        assert for_streams == 20 if way.http and not way.http2 else for_streams <= 2
 
 
 @every_way

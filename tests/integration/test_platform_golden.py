@@ -263,6 +263,21 @@ def json_of(answers: list[dict[str, Any]]) -> bytes:
     return b"\n".join(json.dumps(answer).encode() for answer in answers)
 
 
+def test_every_documented_call_and_every_route_that_is_used_is_in_the_table() -> None:
+    """The page's own table has seven."""
+    calls = {row.call for row in ROWS}
+    assert calls > {
+        "GetAppLogs",
+        "StreamAppLogs",
+        "GetAppEvents",
+        "StreamAppEvents",
+        "ListAppReplicas",
+        "GetBuildLog",
+        "StreamCompileLogs",
+    }
+    assert calls == ROUTES.keys()
+
+
 @every_row
 def test_the_documented_url_is_what_its_route_makes_of_the_documented_fields(row: Row) -> None:
     assert ROUTES[row.call].url(row.fields) == row.documented

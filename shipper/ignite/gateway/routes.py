@@ -60,7 +60,6 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         "GetBuildLog": Route(f"{_APP}/builds/{{build_id}}/log"),
         "StreamCompileLogs": Route("/v1/ignite/compile/{deploy_id}/logs", {"from_start": "fromStart"}),
         "ListBuilds": Route("/v1/ignite/builds", {"cursor": "cursor", "limit": "limit"}),  # inferred
-        "GetBuild": Route("/v1/ignite/builds/{build_id}"),
         "StreamBuildLogs": Route("/v1/ignite/builds/{build_id}/logs/stream", {"from_start": "fromStart"}),
     }
 )
