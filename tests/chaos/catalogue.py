@@ -67,6 +67,7 @@ KILLS: Final = frozenset(
         "kill_stored",
         "kill_answered",
         "kill_reload",
+        "rotation_unclear",
     }
 )
 ENDS: Final = KILLS | {"sigterm", "buffer_read_only"}
@@ -130,6 +131,13 @@ _ALL: Final = (
         "restart_in_place", platform_faults.restart_in_place, "containers crash and start again in their pod"
     ),
     FaultKind("rotation", platform_faults.rotation, "logs are rotated while streams are cut"),
+    FaultKind(
+        "rotation_unclear",
+        platform_faults.rotation_unclear,
+        "a rotation leaves one late line; SIGKILL before the next",
+        takes_s=4.0,
+        not_with=BROKEN,
+    ),
     FaultKind("scale_to_zero", platform_faults.scale_to_zero, "an app's replicas go, others come"),
     FaultKind(
         "token_revoked",

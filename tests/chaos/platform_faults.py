@@ -84,6 +84,31 @@ async def rotation(site: Site, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.1, 0.6))
 
 
+async def rotation_unclear(site: Site, rng: random.Random) -> None:
+    """All that a rotation leaves is a line that is older than the newest taken: that something is missing shows only
+    with the next line, and before that the daemon is killed.
+    """
+    replica = site.printer.choose(rng)
+    if replica is None:
+        return
+    site.printer.hushed.add(replica.replica_id)
+    try:
+        site.printer.say(replica, 3)
+        await asyncio.sleep(rng.uniform(0.6, 1.0))  # taken by now
+        if replica.is_gone or not replica.printing or not replica.container.carried:
+            return
+        site.ignite.faults.cut(replica_id=replica.replica_id)
+        late = replica.now_ms() - 2
+        site.printer.say(replica, rng.randint(1, 8))
+        replica.rotate(keep=0)
+        replica.print(f"late, and all that is left of {replica.replica_id}", ts=late - rng.randrange(900))
+        await asyncio.sleep(rng.uniform(0.3, 1.5))
+        await site.daemon.kill()
+        await asyncio.sleep(rng.uniform(0.5, 1.5))
+    finally:
+        site.printer.hushed.discard(replica.replica_id)
+
+
 async def scale_to_zero(site: Site, rng: random.Random) -> None:
     """All replicas of an app go at once, with their history; after a nap others come."""
     app = site.printer.choose_app(rng)

@@ -27,6 +27,7 @@ class Printer:
         self.burst = 1.0
         self.padding = 40
         self.late_share = 0.0
+        self.hushed: set[str] = set()  # replicas that print nothing but what a fault has them print
         self.apps = [ignite.app(name) for name in _APPS[:apps]]
         for app in self.apps:
             for _ in range(replicas):
@@ -35,7 +36,8 @@ class Printer:
     @property
     def replicas(self) -> list[EmulatedReplica]:
         """Those that can print, in a fixed order."""
-        return [replica for app in self.apps for replica in app.replicas.values() if replica.printing]
+        every = (replica for app in self.apps for replica in app.replicas.values())
+        return [replica for replica in every if replica.printing and replica.replica_id not in self.hushed]
 
     def choose(self, rng: random.Random) -> EmulatedReplica | None:
         """One of them."""
