@@ -91,13 +91,12 @@ def _losses(facts: Facts) -> Iterator[Finding]:
     for (reason,), count in sorted(gaps.items(), key=lambda item: -item[1]):
         text = f"{many(count, 'gap')} in the last 15 minutes: {reason}."
         yield Finding(Level.CRITICAL, "gaps", text, what_to_do(reason), lost=True)
-    dropped: Counter[str] = Counter()
-    for (sink, reason), count in facts.counts.drops.within(LATELY_S).items():
+    drops = facts.counts.drops.within(LATELY_S)
+    for (sink, reason), count in sorted(drops.items(), key=lambda item: -item[1]):
         if reason in LOSSES:
-            dropped[sink] += round(count)
-    for sink, records in dropped.most_common():
-        text = f"{many(records, 'record')} of the last 15 minutes will never reach the sink {sink}."
-        yield Finding(Level.CRITICAL, sink, text, lost=True)
+            records = many(round(count), "record")
+            text = f"{records} of the last 15 minutes will never reach the sink {sink}: {reason}."
+            yield Finding(Level.CRITICAL, sink, text, what_to_do(reason), lost=True)
 
 
 # ---- what comes in ----

@@ -46,7 +46,10 @@ def test_dropped_records_are_a_loss_and_records_that_routes_leave_out_are_none()
     counts.drops(1_200, ("search", "buffer_full"))
     found = verdict(facts(counts=counts))
     assert found.level is Level.CRITICAL
-    assert "1,200 records of the last 15 minutes will never reach the sink search." in said(found)
+    assert "1,200 records of the last 15 minutes will never reach the sink search: buffer_full." in said(
+        found
+    )
+    assert found.findings[0].todo == WHAT_TO_DO[GapReason.BUFFER_FULL]
 
 
 def test_what_was_lost_earlier_is_a_note_and_the_answer_is_still_that_nothing_is_being_lost() -> None:
