@@ -73,7 +73,7 @@ class RecentLines:
         taker.begin()
         taker.take(chunk)
         if last:
-            taker.settle_doubt()
+            taker.conclude()
         else:
             taker.end(ok=False, lasted_s=None)
         new = cursor.taken - taken

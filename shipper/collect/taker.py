@@ -202,6 +202,12 @@ class Taker:
             return restarts > 0 and doubt.stretch.from_ms < began <= doubt.stretch.to_ms
         return True
 
+    def conclude(self) -> None:
+        """Nothing will show more of this replica: what is not clear yet is a gap."""
+        if (gap := self.cursor.end()) is not None:
+            self._judge(gap)
+        self.settle_doubt()
+
     def settle_doubt(self) -> None:
         """No further listing will tell: what is in doubt is a gap."""
         doubt = self.cursor.doubt

@@ -226,6 +226,25 @@ async def test_the_last_answer_of_get_app_logs_completes_what_the_stream_did_not
         assert it.durable.gaps() == []
 
 
+@virtual_time
+async def test_a_last_answer_of_a_late_line_alone_does_not_reach_back_to_what_was_taken() -> None:
+    """The line is older than the newest taken, and a rotation left nothing else: what it took away is a gap."""
+    async with collecting() as it:
+        replica = await started(it, "one")
+        it.platform.refuse("StreamAppLogs", Code.PERMISSION_DENIED)
+        replica.cut()
+        late_ms = replica.now_ms() - 500
+        lost = replica.print("rotated away")
+        replica.rotate()
+        replica.print("late", at_ms=late_ms)
+        await asyncio.sleep(8)
+        replica.listed = False
+        await closed(it)
+        assert it.durable.texts() == ["one", "late"]
+        (gap,) = it.durable.gaps()
+        assert gap["from_ms"] <= lost[0].time <= gap["to_ms"]
+
+
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_truncated_last_answer_that_does_not_reach_back_is_a_gap(newest_first: bool) -> None:
     @virtual_time
