@@ -27,12 +27,14 @@ class Loopback(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = bytearray()
+        self.writes = 0
         self.backlog = 0
         self.closed = self.aborted = False
 
     def write(self, data: Any) -> None:
         assert not self.closed, "written to after its end"
         self.written += data
+        self.writes += 1
 
     def get_write_buffer_size(self) -> int:
         return self.backlog
@@ -126,9 +128,10 @@ async def read_all(stream: Stream) -> bytes:
 
 
 async def read_now(stream: Stream) -> bytes:
-    """All that is there of a body; something must be."""
+    """All that is there of a body; something must be. What is granted for it has been sent."""
     async with asyncio.timeout(0.5):
         data = await anext(stream.body())
         while stream.unread:
             data += await anext(stream.body())
+    await asyncio.sleep(0)
     return data

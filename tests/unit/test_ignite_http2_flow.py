@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
@@ -75,6 +76,22 @@ async def test_grants_are_rare() -> None:
         await read_now(stream)
         written += len(far.transport.written)
     assert written == 0
+
+
+async def test_what_many_readers_grant_in_one_turn_is_one_write() -> None:
+    """One read of the socket wakes all of them."""
+    far = far_side()
+    streams = [far.send() for _ in range(3)]
+    for stream in streams:
+        far.answer(stream)
+        flood(far, stream)
+    far.hear()
+    writes = far.transport.writes
+    for stream in streams:
+        await anext(stream.body())
+    assert far.transport.writes == writes
+    await asyncio.sleep(0)
+    assert far.transport.writes == writes + 1
 
 
 async def test_streams_that_are_not_read_hold_up_the_others_only_when_four_of_them_are_full() -> None:

@@ -62,7 +62,9 @@ class Connection(asyncio.Protocol):
         self.calm_asked = False
         self._origin = ((":scheme", scheme), (":authority", authority))
         self._time = loop.time
+        self._soon = loop.call_soon
         self._out: list[bytes] = []
+        self._flushes = False  # soon
         self._next_id = 1
         self._draining = ""  # why no further stream may be opened
         self._over: TransportError | None = None
@@ -102,9 +104,11 @@ class Connection(asyncio.Protocol):
         return stream
 
     def taken(self, stream: Stream, size: int) -> None:
-        """A reader took bytes."""
+        """A reader took bytes. One read of the socket wakes many readers: what they grant is sent in one write."""
         self.grant(stream.id, size)
-        self._flush()
+        if self._out and not self._flushes:
+            self._flushes = True
+            self._soon(self._flush)
 
     def drop(self, stream: Stream) -> None:
         """A reader wants no more of its stream."""
@@ -332,6 +336,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Send what has gathered. A side that reads nothing of it gets no more."""
+        self._flushes = False
         if not self._out:
             return
         data = b"".join(self._out)
