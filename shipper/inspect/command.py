@@ -49,7 +49,9 @@ def add_arguments(
             told.add_argument("--replica", metavar="ID", default="", help="only of this replica")
             told.add_argument("--limit", type=_number, metavar="N", help="no more than the newest N")
             told.add_argument(
-                "--from-start", action="store_true", help="all that the platform still has, then what comes"
+                "--from-start",
+                action="store_true",
+                help="all that the platform still has, also before following",
             )
         if verb == "events":
             told.add_argument("--severity", metavar="S", default="", help="only of this one: Normal, Warning")

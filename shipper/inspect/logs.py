@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,9 +53,23 @@ class Logs:
     async def history(self) -> None:
         """Print all that the platform still has, one replica after the other."""
         for replica in await self._replicas():
-            async with self.platform.stream_logs(self.app, replica.replica_id) as chunks:
-                async for chunk in until_quiet(chunks):
+            newest = await self._newest(replica)
+            async with (
+                self.platform.stream_logs(self.app, replica.replica_id) as opened,
+                aclosing(until_quiet(opened)) as chunks,
+            ):
+                async for chunk in chunks:
                     self._show(replica, chunk)
+                    if newest is not None and max(chunk.times, default=newest) > newest:
+                        break  # it never pauses: this was printed after we came
+
+    async def _newest(self, replica: Replica) -> int | None:
+        """The time of a replica's newest line, by its own clock; None where that cannot be had."""
+        try:
+            page = await self.platform.get_logs(self.app, replica.replica_id)
+        except CallFailed:
+            return None
+        return max(page.chunk.times, default=None)
 
     async def follow(self, *, from_start: bool) -> None:
         """Print what is printed from now on (or from the beginning), also by replicas that start later, for ever."""

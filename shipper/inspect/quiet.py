@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -11,7 +11,7 @@ T = TypeVar("T")
 QUIET_S: Final = 1.5  # between two pieces of a history there is far less
 
 
-async def until_quiet(stream: AsyncIterator[T], quiet_s: float = QUIET_S) -> AsyncIterator[T]:
+async def until_quiet(stream: AsyncIterator[T], quiet_s: float = QUIET_S) -> AsyncGenerator[T, None]:
     """What comes without a pause."""
     while True:
         try:

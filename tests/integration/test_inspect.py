@@ -144,6 +144,24 @@ async def test_all_that_the_platform_has_is_more_than_what_is_recent() -> None:
 
 
 @both
+async def test_all_that_the_platform_has_has_an_end_though_the_replica_never_pauses(way: Way) -> None:
+    async def print_on(pod: EmulatedReplica) -> None:
+        while True:
+            pod.print("on and on")
+            await asyncio.sleep(0.05)
+
+    async with reached(way) as at, asyncio.TaskGroup() as tasks:
+        pod = checkout(at)
+        pod.print_all(f"line {number}" for number in range(300))
+        printing = tasks.create_task(print_on(pod))
+        async with asyncio.timeout(20):
+            printed = await look(at, way, "logs", "checkout", "--from-start")
+        printing.cancel()
+        said = [line.rpartition("  ")[2] for line in printed.lines]
+        assert said[:300] == [f"line {number}" for number in range(300)]
+
+
+@both
 async def test_following_goes_on_over_cuts_and_finds_replicas_that_start(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
