@@ -76,7 +76,7 @@ class OtlpExport:
             ) as answer:
                 said = await answer.content.read(_LARGEST)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            return f"cannot be reached: {error or type(error).__name__}"
+            return f"cannot be reached: {error.__cause__ or error or type(error).__name__}"
         return _refusal(said) if answer.status == 200 else f"answered HTTP {answer.status}"
 
     def _body(self) -> bytes:
