@@ -243,7 +243,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     told = commands.add_parser("check", help="say everything that is wrong with a configuration")
     _add_config(told)
     told.add_argument(
-        "--connect", action="store_true", help="also try the token, one ListAppReplicas and every sink"
+        "--connect",
+        action="store_true",
+        help="also look at the buffer's volume, and try the token, one ListAppReplicas and every sink",
     )
     told.set_defaults(action=check)
 
