@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 REFUSED_LATELY_MS: Final = 120_000
 _EVENTS: Final = ("StreamAppEvents", "GetAppEvents")
-_OF_CALLS: Final = {
+OF_CALLS: Final = {
     "StreamAppLogs": (Kind.LOGS, "streams of logs"),
     "GetAppLogs": (Kind.LOGS, "recent logs"),
     "StreamAppEvents": (Kind.EVENTS, "streams of events"),
@@ -135,7 +135,7 @@ def _features(daemon: Daemon, settings: Settings) -> list[Feature]:
 def _refused(daemon: Daemon, wanted: Set[Kind]) -> Iterator[Feature]:
     """What the platform does not offer, or not to us."""
     refused = daemon.collector.context.offers.refused
-    for call, (kind, name) in _OF_CALLS.items():
+    for call, (kind, name) in OF_CALLS.items():
         by_app = refused.get(call, {})
         if by_app and kind in wanted:
             apps = f" ({len(by_app)} apps)" if None not in by_app else ""

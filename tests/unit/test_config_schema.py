@@ -53,6 +53,7 @@ def test_examples_are_there():
     assert [path.name for path in EXAMPLES] == [
         "datadog.yaml",
         "full.yaml",
+        "gateway.yaml",
         "kubernetes.yaml",
         "minimal.yaml",
         "routing.yaml",
