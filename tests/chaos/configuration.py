@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.stores import BUCKET
 from tests.servers.datadog_intake import KEY
-from tests.servers.process import free_port
 from tests.servers.s3 import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ routes:
   - match: {{kind: [logs, events, gaps]}}
     sinks: [{", ".join(names)}]
     sentry_logs: {str("sentry" in site.plan.sinks).lower()}
-telemetry: {{listen: "127.0.0.1:{free_port()}"}}
+telemetry: {{listen: "127.0.0.1:0"}}
 shutdown: {{timeout: 30s}}
 """
 

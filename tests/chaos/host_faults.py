@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BALLAST: Final = "ballast"
 REACHED_WITHIN_S: Final = 8.0
+SECOND_ENDS_WITHIN_S: Final = 45.0
 
 
 async def kill_random(site: Site, rng: random.Random) -> None:
@@ -97,7 +98,7 @@ async def second_daemon(site: Site, rng: random.Random) -> None:
             stdout=log, stderr=log, env={**os.environ, **site.daemon.environment},
         )  # fmt: skip
     try:
-        status = await asyncio.wait_for(process.wait(), 15.0)
+        status = await asyncio.wait_for(process.wait(), SECOND_ENDS_WITHIN_S)
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -22,7 +22,6 @@ from tests.chaos.faulty_disk import Act, FaultyDisk, build
 from tests.chaos.forked import Nursery
 from tests.chaos.harvest import Shelf, folder
 from tests.chaos.oracle import Truth, judge
-from tests.servers.process import free_port
 
 WITHIN_S: Final = 120.0
 LOOK_EVERY_S: Final = 0.02
@@ -90,7 +89,6 @@ class _SmallRun:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
-        self.port = free_port()
         name = self.folder.name
         self.buffer, self.archive = self.lane.folder / "buffer" / name, self.lane.folder / "archive" / name
         for path in (self.buffer, self.archive):
@@ -156,7 +154,7 @@ collect: {{poll_interval: 500ms}}
 buffer: {{path: {self.buffer}, max_size: 64MiB}}
 sinks:
 {chr(10).join(sinks)}
-telemetry: {{listen: "127.0.0.1:{self.port}"}}
+telemetry: {{listen: "127.0.0.1:0"}}
 """)
         fresh.chmod(0o600)
         fresh.replace(self.folder / "shipper.yaml")
