@@ -114,7 +114,7 @@ def plot(results: Sequence[Measured], costs: Costs) -> str:
 
 
 def _panel(title: str, curves: Sequence[Curve]) -> Panel:
-    return Panel(title, "lines a second", "of one core", (2, 5), (-3, 0.5), lambda y: f"{y:.1%}", curves)
+    return Panel(title, "lines a second", "of one core", (2, 5), (-3, 0.5), lambda y: f"{100 * y:g}%", curves)
 
 
 def _curve(name: str, results: Sequence[Measured], costs: Costs, replicas: int, size: int) -> Curve:

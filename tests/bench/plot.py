@@ -65,7 +65,7 @@ def svg(panels: Sequence[Panel]) -> str:
 
 def _axes(panel: Panel) -> Iterator[str]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    yield f'<text class="title" x="{_LEFT}" y="22">{escape(panel.title)}</text>'
+    yield f'<text class="title" x="{_LEFT}" y="18">{escape(panel.title)}</text>'
     for tick in _ticks(panel.x_range):
         x = panel.x(tick)
         yield f'<line class="grid" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>'
@@ -83,7 +83,8 @@ def _curves(panel: Panel) -> Iterator[str]:
     steps = [10 ** (low + (high - low) * step / 60) for step in range(61)]
     labels = _apart([panel.y(curve.formula(steps[-1])) for curve in panel.curves])
     for curve, colour, label in zip(panel.curves, _COLOURS, labels, strict=False):
-        path = " ".join(f"{panel.x(x):.1f},{panel.y(curve.formula(x)):.1f}" for x in steps)
+        seen = [x for x in steps if curve.formula(x) <= 10 ** panel.y_range[1]]
+        path = " ".join(f"{panel.x(x):.1f},{panel.y(curve.formula(x)):.1f}" for x in seen)
         yield f'<path class="{colour}" d="M{path}"/>'
         for x, y in curve.points:
             yield f'<circle class="{colour}" cx="{panel.x(x):.1f}" cy="{panel.y(y):.1f}" r="3.5"/>'
