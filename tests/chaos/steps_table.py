@@ -23,7 +23,7 @@ def steps_table(outcomes: Sequence[StepOutcome]) -> str:
     bad = sum(bool(outcome.problems) for outcome in outcomes)
     rows = [
         "## SIGKILL at every system call\n",
-        f"A small run (start, two commits and more, a sink added, drained, discarded, the end) makes some "
+        f"A small run (a start, commits, a sink that is added and discarded, the end) makes some "
         f"{max(outcome.number for outcome in killed)} system calls that change the buffer's or the archive's files. "
         f"It was done {len(killed)} times, killed at another one each time: before the call, or when half of its data "
         f"was written. Runs with a broken promise: {bad}.\n",
