@@ -20,6 +20,7 @@ from shipper.buffer.writing import Plan, row_size, stage, write_rows
 from shipper.errors import BufferFull, BufferUnavailable
 from shipper.model import CursorWrite, Frame, GapReason
 
+_MIB = 1024 * 1024
 _TOO_LARGE = "larger than the whole buffer: raise buffer.max_size"
 
 
@@ -120,8 +121,9 @@ def require_room(ledger: Ledger, need: Need, size: int) -> None:
     shortage = ledger.database.disk_shortage(need)
     if shortage > 0:
         raise BufferUnavailable(
-            f"the disk of {ledger.database.path.parent} is full before the buffer's max_size of {quota.max_size} bytes "
-            f"is reached: free some space on its disk, at least {shortage} bytes, or lower buffer.max_size"
+            f"the disk of {ledger.database.path.parent} is full before the buffer's max_size of "
+            f"{quota.max_size // _MIB} MiB is reached: free some space on its disk, at least {shortage // _MIB + 1} MiB, "
+            "or lower buffer.max_size"
         )
 
 
