@@ -73,6 +73,7 @@ class Intake:
     _storing: asyncio.Event | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: asyncio.Lock = field(default_factory=asyncio.Lock)  # of readers that wait for room
     _urgent: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
 
@@ -92,9 +93,16 @@ class Intake:
         return self._closing
 
     async def admit(self) -> None:
-        """Wait while too much is pending. Call before what was read is taken."""
-        while not self._room.is_set():  # of many that are let in at once, the first may fill it again
-            await self._room.wait()
+        """Wait while too much is pending. Call before what was read is taken, with no await between.
+
+        Of those that wait one is woken at a time, when the one before it has taken: thousands may wait, and the first
+        may fill it again.
+        """
+        if self._room.is_set() and not self._queue.locked():
+            return
+        async with self._queue:
+            while not self._room.is_set():
+                await self._room.wait()
 
     def take_logs(
         self,

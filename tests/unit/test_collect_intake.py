@@ -183,7 +183,7 @@ async def test_many_readers_take_at_most_one_chunk_each_beyond_the_bound() -> No
 
 
 @virtual_time
-async def test_of_many_readers_that_waited_no_more_go_on_than_there_is_room_for() -> None:
+async def test_of_many_readers_that_waited_no_more_go_on_than_there_is_room_for_in_their_order() -> None:
     async with taking(FakeDurable(wall_ms, commit_s=1.0)) as (reader, durable):
         chunk = "x" * (HOLD_AT // 4)
         went_on: list[int] = []
@@ -199,9 +199,33 @@ async def test_of_many_readers_that_waited_no_more_go_on_than_there_is_room_for(
         assert len(went_on) == 4 + 4
         await asyncio.sleep(1.0)
         assert len(went_on) == 4 + 4 + 4
-        await asyncio.gather(*readers)
-        await asyncio.sleep(1.5)
-        assert durable.log_lines == 100
+        late = loop.create_task(read(100))
+        await asyncio.gather(late, *readers)
+        assert went_on == [*range(101)]
+        await reader.intake.settled()
+        assert durable.log_lines == 101
+
+
+@virtual_time
+async def test_a_reader_that_is_given_up_while_it_waits_leaves_the_others_waiting_in_order() -> None:
+    async with taking(FakeDurable(wall_ms, commit_s=1.0)) as (reader, durable):
+        went_on: list[int] = []
+
+        async def read(number: int) -> None:
+            await reader.intake.admit()
+            went_on.append(number)
+            await reader.take("x" * HOLD_AT)
+
+        loop = asyncio.get_running_loop()
+        readers = [loop.create_task(read(number)) for number in range(8)]
+        await asyncio.sleep(0.5)
+        waiting = [number for number in range(8) if number not in went_on]
+        for number in waiting[:3:2]:  # the one whose turn it is, and one behind it
+            readers[number].cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        assert went_on == [number for number in range(8) if number not in waiting[:3:2]]
+        await reader.intake.settled()
+        assert durable.log_lines == 6
 
 
 @dataclass
