@@ -122,8 +122,8 @@ def require_room(ledger: Ledger, need: Need, size: int) -> None:
     if shortage > 0:
         raise BufferUnavailable(
             f"the disk of {ledger.database.path.parent} is full before the buffer's max_size of "
-            f"{quota.max_size // _MIB} MiB is reached: free some space on its disk, at least {shortage // _MIB + 1} MiB, "
-            "or lower buffer.max_size"
+            f"{quota.max_size // _MIB} MiB is reached: free some space on its disk, at least "
+            f"{shortage // _MIB + 1} MiB, or lower buffer.max_size"
         )
 
 
