@@ -200,7 +200,7 @@ _ALL: Final = (
     FaultKind(
         "archive_read_only",
         host_faults.archive_read_only,
-        "the archive's file system is read-only",
+        "the archive's file system (ext4) is mounted read-only, or aborted and mounted anew",
         needs=FOLDER,
         takes_s=3.0,
         not_with=frozenset({"disk_full_archive"}) | BROKEN,

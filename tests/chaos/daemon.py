@@ -31,7 +31,7 @@ class Daemon:
     starts: int = 0
     peak_memory: int = 0
     peak_disk: int = 0
-    expecting: bool = False
+    expecting: int = 0  # how many faults may end it just now
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -64,13 +64,13 @@ class Daemon:
 
     async def _end_and_start(self, number: signal.Signals, down_s: float) -> None:
         async with self._lock:
-            self.expecting = True
+            self.expecting += 1
             try:
                 await self._end(number)
                 await asyncio.sleep(down_s)
                 await self.start()
             finally:
-                self.expecting = False
+                self.expecting -= 1
 
     async def _end(self, number: signal.Signals) -> int:
         process = self.process
@@ -90,18 +90,18 @@ class Daemon:
     async def held(self) -> AsyncIterator[None]:
         """Killed, and started again when the block ends."""
         async with self._lock:
-            self.expecting = True
+            self.expecting += 1
             try:
                 await self._end(signal.SIGKILL)
                 yield
                 await self.start()
             finally:
-                self.expecting = False
+                self.expecting -= 1
 
     async def drain(self) -> int:
         """SIGTERM at the end of the run; the exit status."""
         async with self._lock:
-            self.expecting = True
+            self.expecting += 1
             return await self._end(signal.SIGTERM)
 
     async def stop_for(self, seconds: float) -> None:
@@ -136,7 +136,7 @@ class Daemon:
 
     async def make_sure_it_is_gone(self) -> None:
         """Whatever happened."""
-        self.expecting = True
+        self.expecting += 1
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()

@@ -67,10 +67,4 @@ async def buffer_read_only(site: Site, rng: random.Random) -> None:
     if disk is None:
         site.note("no file system could be mounted in a file; the buffer's was not made read-only")
         return
-    if not disk.abort():
-        site.note("the file system could not be made read-only")
-        return
-    await asyncio.sleep(rng.uniform(1.0, 2.5))
-    async with site.daemon.held():
-        if not await asyncio.to_thread(disk.mend):
-            site.note("VIOLATION: the buffer's file system could not be mounted again")
+    await site.abort(disk, rng.uniform(1.0, 2.5))

@@ -52,12 +52,12 @@ async def _kill_at(site: Site, step: str) -> None:
         async def there(reached: asyncio.Event = reached) -> None:
             process = site.daemon.process
             if process is not None and process.returncode is None:
-                site.daemon.expecting = True
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGKILL)
             reached.set()
 
         setattr(site.proxy, step, there)
+        site.daemon.expecting += 1
         try:
             await asyncio.wait_for(reached.wait(), REACHED_WITHIN_S)
         except TimeoutError:
@@ -65,6 +65,8 @@ async def _kill_at(site: Site, step: str) -> None:
             site.note(f"no upload came to {step}")
         else:
             await site.daemon.kill()
+        finally:
+            site.daemon.expecting -= 1
 
 
 async def sigterm(site: Site, rng: random.Random) -> None:
@@ -136,11 +138,18 @@ async def _fill(site: Site, folder: Path, rng: random.Random) -> None:
 
 
 async def archive_read_only(site: Site, rng: random.Random) -> None:
+    """As somebody does who mounts it so; or as one that met an error, which is mended while the daemon is down."""
+    folder, disk = site.archive, site.archive_disk
+    if disk is None:
+        site.note("archive: no file system could be mounted; it was not made read-only")
+    elif rng.random() < 0.5 and not site.plan.has("second_daemon"):
+        await site.abort(disk, rng.uniform(0.5, 2.5))
+    else:
+        await _remounted(site, folder, rng.uniform(0.5, 2.5))
+
+
+async def _remounted(site: Site, folder: Path, for_s: float) -> None:
     """The kernel refuses while a file is open for writing: tried until it does not."""
-    folder = site.archive
-    if not folder.is_mount():
-        site.note("archive: no tmpfs could be mounted; it was not made read-only")
-        return
     for _ in range(200):
         if remount(folder, "ro"):
             break
@@ -148,7 +157,7 @@ async def archive_read_only(site: Site, rng: random.Random) -> None:
     else:
         site.note("archive: it was always busy; it was not made read-only")
     try:
-        await asyncio.sleep(rng.uniform(0.5, 2.5))
+        await asyncio.sleep(for_s)
     finally:
         remount(folder, "rw")
 

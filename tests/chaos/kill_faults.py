@@ -40,7 +40,7 @@ def in_step(step: Step) -> Act:
 async def _kill_at(site: Site, disk: FaultyDisk, rng: random.Random, step: Step, before: int) -> None:
     """A step that never comes to that call within some seconds is told in the notes."""
     acted = disk.acted
-    site.daemon.expecting = True
+    site.daemon.expecting += 1
     disk.arm(rng.choice(KILLS), calls=Call.ALL, steps=step, before=before)
     try:
         async with asyncio.timeout(_WAIT_S):
@@ -49,10 +49,10 @@ async def _kill_at(site: Site, disk: FaultyDisk, rng: random.Random, step: Step,
     except TimeoutError:
         disk.disarm()
     if disk.acted == acted:
-        site.daemon.expecting = False
         site.note(f"no call came in {step.name.lower()}")
     else:
         await site.daemon.kill(down_s=rng.choice([0.0, 0.3]))
+    site.daemon.expecting -= 1
 
 
 async def kill_reload(site: Site, rng: random.Random) -> None:
@@ -64,15 +64,16 @@ async def kill_reload(site: Site, rng: random.Random) -> None:
             continue
         _configure(site, extra)
         disk = site.disk
+        site.daemon.expecting += 1
         if disk is not None and rng.random() < 0.4:
             disk.arm(rng.choice(KILLS), steps=Step.SINKS, before=rng.randrange(4))
-            site.daemon.expecting = True
         process = site.daemon.process
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGHUP)
         await asyncio.sleep(rng.uniform(0.0, 0.3))
         await site.daemon.kill()
+        site.daemon.expecting -= 1
         if disk is not None:
             disk.disarm()
         await asyncio.sleep(rng.uniform(0.0, 1.5))

@@ -25,6 +25,7 @@ from tests.servers.sentry_stub import sentry_stub
 
 BUFFER_MIB: Final = 24
 SMALL_BUFFER_MIB: Final = 16
+ARCHIVE_MIB: Final = 64
 MEMORY_LIMIT: Final = 160 * 1024 * 1024
 _FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _CGROUPS: Final = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
@@ -70,16 +71,18 @@ def _small(plan: Plan) -> bool:
 def _mount(site: Site, stack: AsyncExitStack) -> None:
     """Small file systems where a fault wants to fill them or to make them read-only."""
     plan, folder = site.plan, site.folder
-    wanted = {"buffer": "disk_full_buffer", "archive": "disk_full_archive archive_read_only"}
-    for name, faults in wanted.items():
+    for name, fault in (("buffer", "disk_full_buffer"), ("archive", "disk_full_archive")):
         path = folder / name
         path.mkdir()
         size = BUFFER_MIB + 8 if name == "buffer" else 32
-        if any(plan.has(fault) for fault in faults.split()) and mounts.mount(path, f"size={size}m,mode=700"):
+        if plan.has(fault) and mounts.mount(path, f"size={size}m,mode=700"):
             stack.callback(mounts.unmount, path)
     if plan.has("buffer_read_only"):
         site.buffer_disk = mounts.LoopDisk.make(folder / "buffer.ext4", site.buffer, BUFFER_MIB + 24)
         stack.callback(mounts.unmount, site.buffer)
+    if plan.has("archive_read_only"):
+        site.archive_disk = mounts.LoopDisk.make(folder / "archive.ext4", site.archive, ARCHIVE_MIB)
+        stack.callback(mounts.unmount, site.archive)
 
 
 def _faulty_disk(site: Site) -> FaultyDisk | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Site:
     sentry: SentryStub | None = None
     disk: FaultyDisk | None = None
     buffer_disk: LoopDisk | None = None
+    archive_disk: LoopDisk | None = None
     buffer_mib: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -56,6 +58,18 @@ class Site:
     def clock(self) -> Path:
         """The file that libfaketime reads."""
         return self.folder / "clock"
+
+    async def abort(self, disk: LoopDisk, for_s: float) -> None:
+        """Nothing can be written to it any more; after a while the daemon is killed, the file system mounted anew, and
+        the daemon started.
+        """
+        if not disk.abort():
+            self.note("a file system could not be aborted")
+            return
+        await asyncio.sleep(for_s)
+        async with self.daemon.held():
+            if not await asyncio.to_thread(disk.mend):
+                self.note("VIOLATION: a file system could not be mounted again")
 
     def note(self, text: str) -> None:
         """For whoever reads the run: what could not be done here, and what a fault met."""
