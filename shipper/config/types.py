@@ -203,7 +203,7 @@ def one_is_a_list(value: object) -> object:
 
 
 _SOME_TEXT: Final = WithJsonSchema({"type": "string", "minLength": 1})
-_ENDPOINT_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^grpcs?://"})
+_ENDPOINT_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^(grpc|http)s?://"})
 _ADDRESS_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^.+:[0-9]{1,5}$"})
 _URL_FORM: Final = WithJsonSchema({"type": "string", "pattern": "^https?://"})
 

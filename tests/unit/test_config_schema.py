@@ -164,6 +164,8 @@ GOOD = {
         {"buffer": {"max_size": "${file:/x}MiB"}},
         {"telemetry": {"listen": None}},
         {"sinks": {"a": {"type": "directory", "path": "x", "batch": None}}},
+        {"ignite": {"endpoint": "https://h", "organization": "a", "auth": {"type": "none"}}},
+        {"ignite": {"endpoint": "http://localhost:8080", "organization": "a", "auth": {"type": "none"}}},
     ],
 )
 def test_schema_accepts_what_the_parser_accepts(validator, extra):
@@ -190,7 +192,7 @@ def test_schema_accepts_what_the_parser_accepts(validator, extra):
         {"routes": [{"sinks": ["out"], "throttle": 100}]},
         {"routes": [{"sinks": ["out"], "match": {"level": ["warning"]}}]},
         {"redact": [{"patterns": ["passwords"]}]},
-        {"ignite": {"endpoint": "https://h", "organization": "a", "auth": {"type": "none"}}},
+        {"ignite": {"endpoint": "ftp://h", "organization": "a", "auth": {"type": "none"}}},
     ],
 )
 def test_schema_refuses_what_the_parser_refuses(validator, extra):
