@@ -30,6 +30,7 @@ MISSED_LISTINGS: Final = (
 )
 DRAIN_QUIET_S: Final = 0.2
 DRAIN_AT_MOST_S: Final = 3.0
+_DRAIN_STEP_S: Final = 0.01  # a sleep of next to nothing may end before the clock has moved
 BUILDS_EVERY: Final = 3  # listings: builds take a minute, and what they print can be had later
 NONE_NAMED: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 _GLOB: Final = frozenset("*?[")
@@ -169,7 +170,7 @@ class Collector:
             quiet = loop.time() - newest
             if quiet >= DRAIN_QUIET_S:
                 return
-            await asyncio.sleep(DRAIN_QUIET_S - quiet)
+            await asyncio.sleep(max(DRAIN_QUIET_S - quiet, _DRAIN_STEP_S))
 
     async def _list(self, tasks: asyncio.TaskGroup) -> float:
         try:

@@ -98,6 +98,7 @@ class FakeBuilds:
     refusals: dict[str, Status] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)  # after how many pieces the next logs break off
     calls: Counter[str] = field(default_factory=Counter)
+    slow_s: float = 0.001  # for each call
 
     def compile(self, app: str, deploy_id: str = "dpl_1", **draft: object) -> FakeBuild:
         """A compile begins, and is the app's draft."""
@@ -117,7 +118,7 @@ class FakeBuilds:
 
     async def _admit(self, method: str) -> None:
         self.calls[method] += 1
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.slow_s)
         if method in self.refusals:
             raise CallFailed(self.refusals[method])
 

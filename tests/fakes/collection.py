@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from shipper.backoff import Backoff
 from shipper.collect.collector import Collector, Selection
 from shipper.collect.context import Context
-from shipper.collect.intake import Intake
+from shipper.collect.intake import HOLD_AT, Intake
 from shipper.collect.states import States
 from shipper.collect.subscription import LogSubscription
 from shipper.model import Codec, StoredCursor
@@ -47,13 +47,16 @@ class Collection:
     builds: FakeBuilds | None = None
     named_builds: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: int = 1
+    hold_at: int = HOLD_AT
     meter: FakeMeter = field(default_factory=FakeMeter)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin a run with what the buffer has."""
         rng = random.Random(self.seed)
-        self.intake = Intake(self.durable, Codec.NONE, self.meter, clock=wall, backoff=Backoff(rng))
+        self.intake = Intake(
+            self.durable, Codec.NONE, self.meter, clock=wall, backoff=Backoff(rng), hold_at=self.hold_at
+        )
         self.states = States(self.meter)
         self.collector = Collector(
             Selection(ORG, self.include, self.exclude),
