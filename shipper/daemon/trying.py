@@ -50,6 +50,8 @@ async def _try_platform(report: Report, settings: Settings, platform: GrpcPlatfo
     if selection.needs_listing:
         listed = await _try(report, "ListApps", platform.list_apps, lambda apps: f"{len(apps)} apps")
         names |= selection.choose(listed or [])
+        if listed is not None and not names:
+            report.append(("apps", False, _none_of(len(listed))))
     if names:
         app = App(settings.ignite.organization, min(names))
         await _try(
@@ -62,6 +64,12 @@ async def _try_platform(report: Report, settings: Settings, platform: GrpcPlatfo
 
 def _token(token: str | None) -> str:
     return "none is sent" if token is None else "obtained"
+
+
+def _none_of(listed: int) -> str:
+    if listed:
+        return f"none of the {listed} that are listed is selected: check apps.include and apps.exclude"
+    return "none is listed: check ignite.organization, and the role of the service account"
 
 
 def _worked(report: Report) -> bool:

@@ -118,6 +118,11 @@ CONNECTING = {
         1,
         ("FAILED  ListApps: NOT_FOUND", "check ignite.organization"),
     ),
+    "apps that are not there": (
+        {"more": "apps: {include: ['chekout*']}"},
+        1,
+        ("FAILED  apps: none of the 1 that are listed is selected", "check apps.include"),
+    ),
     "a port where nobody listens": (
         {"endpoint": "grpc://127.0.0.1:1"},
         1,
