@@ -122,6 +122,13 @@ def _platform(facts: Facts) -> Iterator[Finding]:
             if collect.refused
             else "",
         )
+    elif not collect.apps_total and not facts.unready:
+        yield Finding(
+            Level.WARNING,
+            "apps",
+            "No app is selected, so nothing is collected.",
+            "Check apps.include and apps.exclude, ignite.organization, and the service account's role.",
+        )
     yield from _unlisted(facts)
     for feature in platform.features:
         if not feature.on and feature.why and not feature.why.startswith("collect."):

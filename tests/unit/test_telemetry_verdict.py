@@ -52,6 +52,14 @@ def test_dropped_records_are_a_loss_and_records_that_routes_leave_out_are_none()
     assert found.findings[0].todo == WHAT_TO_DO[GapReason.BUFFER_FULL]
 
 
+def test_a_selection_of_nothing_needs_a_look_once_the_platform_has_answered() -> None:
+    found = verdict(facts(collect=collect(())))
+    assert found.level is Level.WARNING
+    assert "No app is selected, so nothing is collected." in said(found)
+    waiting = facts(collect=collect(()), unready={"platform": "no answer from the platform yet"})
+    assert "No app is selected" not in said(verdict(waiting))
+
+
 def test_what_was_lost_earlier_is_a_note_and_the_answer_is_still_that_nothing_is_being_lost() -> None:
     now = 100_000.0
     counts = replace(Counts(), gaps=Recent(lambda: now))
