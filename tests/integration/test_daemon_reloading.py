@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 from shipper.config import apart
 from shipper.config.digest import digest
+from shipper.config.examined import Examined
 from shipper.config.load import examine_as_held, load
 from shipper.config.watching import Watch
 from shipper.daemon.changes import Changes, Version
@@ -72,7 +73,7 @@ class Daemon:
         return self.meter.levels[series, *labels]
 
     async def until_told(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.told) < count:
                 await asyncio.sleep(0.005)
 
@@ -274,6 +275,40 @@ async def test_a_file_that_changed_while_the_daemon_was_starting_is_taken_over(t
         task = group.create_task(reloading.run(), name="reloading")
         await daemon.until_told(1)
         task.cancel()
+    assert daemon.applied == [Changes(log=True)]
+
+
+async def test_files_that_hold_what_was_read_are_not_read_again_but_watched(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.write()
+    examined = examine_as_held(daemon.file, {})
+    assert examined.settings is not None
+    read: list[Path] = []
+
+    def noted(file: Path, environ: Mapping[str, str], also: Iterable[Path]) -> Examined:
+        read.append(file)
+        return examine_as_held(file, environ, also)
+
+    reloading = Reloading(
+        daemon.file,
+        Version(examined.settings, examined.contents),
+        daemon.apply,
+        daemon.asked,
+        daemon.meter,
+        lambda _, problem: daemon.told.append(problem),
+        watch=Watch(every_s=0.01),
+        examine=noted,
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(reloading.run(), name="reloading")
+        async with asyncio.timeout(30):
+            while not reloading.watch.files:
+                await asyncio.sleep(0.005)
+        assert read == []
+        daemon.write("log: {level: debug}\n")
+        await daemon.until_told(1)
+        task.cancel()
+    assert read == [daemon.file]
     assert daemon.applied == [Changes(log=True)]
 
 
