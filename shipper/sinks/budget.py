@@ -47,13 +47,19 @@ class ByteBudget:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._held -= size  # it was our turn already, and nobody will use it
-            else:
+            elif (size, turn) in self._waiting:
                 self._waiting.remove((size, turn))
             self._admit()
             raise
 
     def _admit(self) -> None:
-        while self._waiting and self._held + self._waiting[0][0] <= self.limit:
-            size, turn = self._waiting.popleft()
-            self._held += size
-            turn.set_result(None)
+        while self._waiting:
+            size, turn = self._waiting[0]
+            if (
+                not turn.cancelled()
+            ):  # else it leaves, and does not know it yet: several are cancelled at once
+                if self._held + size > self.limit:
+                    return
+                self._held += size
+                turn.set_result(None)
+            self._waiting.popleft()

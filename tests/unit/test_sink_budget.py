@@ -80,6 +80,20 @@ async def test_one_that_is_cancelled_while_waiting_leaves_the_queue(release: asy
     assert budget.held == 0
 
 
+async def test_all_that_wait_are_cancelled_at_once_with_the_one_that_holds() -> None:
+    """As an aborted worker does: nobody gets a turn that is not there any more."""
+    budget, log, never = ByteBudget(100), [], asyncio.Event()
+    holders = [asyncio.ensure_future(holder(budget, size, never, log)) for size in (100, 60, 70, 80)]
+    await settle()
+    for each in holders:
+        each.cancel()
+    ends = await asyncio.gather(*holders, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 4
+    assert budget.held == 0
+    async with budget.hold(100):
+        assert log == [100]
+
+
 async def test_one_that_is_cancelled_just_when_it_is_its_turn_gives_the_room_back() -> None:
     budget, log = ByteBudget(100), []
     first_release, never = asyncio.Event(), asyncio.Event()
