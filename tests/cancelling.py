@@ -143,15 +143,16 @@ def _pass_on(done: asyncio.Future[Any], heard: asyncio.Future[Any]) -> None:
 
 @dataclass
 class Watch:
-    """Knows the ways in which tasks wait in a room. When one first waits in the way `at`, it and `root` are cancelled:
-    then it was `hit`.
+    """Knows the ways in which tasks wait in a room. When one first waits in the first way of `cuts`, it and `root` are
+    cancelled; when one then waits in the second, once more. `hits` were. `later` are the ways seen after the last.
     """
 
     room: str
-    at: Way = ()
+    cuts: tuple[Way, ...] = ()
     times: int = 0
     ways: dict[Way, None] = field(default_factory=dict)  # in the order in which they were first seen
-    hit: bool = False
+    later: dict[Way, None] = field(default_factory=dict)
+    hits: int = 0
     root: asyncio.Task[None] | None = None
 
     def tell(self, inner: Any) -> None:
@@ -160,17 +161,22 @@ class Watch:
             for frame in _frames(inner)
             if (site := _site(frame.f_code, frame.f_lasti)) is not None and site.file.startswith(self.room)
         )
-        if not way or self.hit:
+        if not way:
             return
         self.times += 1
-        self.ways.setdefault(way)
-        if way == self.at:
-            self.hit = True
+        (self.later if self.cuts and self.hit else self.ways).setdefault(way)
+        if not self.hit and way == self.cuts[self.hits]:
+            self.hits += 1
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
             if self.root is not None and self.root is not task:
                 self.root.cancel()
+
+    @property
+    def hit(self) -> bool:
+        """Whether it was cut as often as it should be."""
+        return self.hits == len(self.cuts)
 
     def factory(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **given: Any) -> asyncio.Task[Any]:
         return asyncio.Task(_Watched(coroutine, self.tell), loop=loop, **given)

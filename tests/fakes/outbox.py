@@ -141,13 +141,13 @@ class FakeOutbox:
         members = self._members.get(batch.batch_id)
         if members is None:
             return None
-        damaged = self.damaged.intersection(members)
+        damaged = [number for number in members if number in self.damaged or number not in self._rows]
         if not damaged:
             return [self._rows[number].frame.data for number in members]
-        for number in members:
-            self._rows[number].open_for.add(batch.sink)
         for number in damaged:
-            del self._rows[number]
+            self._rows.pop(number, None)
+        for number in set(members) - set(damaged):
+            self._rows[number].open_for.add(batch.sink)
         self._forget(batch)
         return None
 
