@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from shipper.config.settings import Settings
 from shipper.config.contents import Looker, files_read_by
+from shipper.config.settings import Settings
 from shipper.config.watching import Settled
 from tests.fakes.pipelines import settings
 
