@@ -40,8 +40,8 @@ _INTRODUCTION: Final = """\
 
 One YAML file, given with `--config`. `shipper check --config FILE` says everything that is wrong with it, each problem
 with file, line and column; with `--connect` it also tries the platform and every sink. Examples lie in
-[config/](../config): [minimal](../config/minimal.yaml), [S3](../config/s3.yaml), [the HTTP gateway](../config/gateway.yaml),
-[Kubernetes](../config/kubernetes.yaml), [Datadog](../config/datadog.yaml),
+[config/](../config): [minimal](../config/minimal.yaml), [S3](../config/s3.yaml),
+[the HTTP gateway](../config/gateway.yaml), [Kubernetes](../config/kubernetes.yaml), [Datadog](../config/datadog.yaml),
 [routes, redaction and three sinks](../config/routing.yaml), [every setting](../config/full.yaml).
 
 An editor that speaks YAML completes and checks keys when the file begins with

@@ -1,4 +1,4 @@
-"""The soak finds a figure that rises, and not one that follows the replicas; and it compares archives with what came."""
+"""The soak finds a figure that rises, and not one that follows the replicas; it compares archives with what came."""
 
 from __future__ import annotations
 
