@@ -39,6 +39,20 @@ STATES = st.builds(
 KINDS = st.sampled_from([Kind.LOGS, Kind.EVENTS])
 
 
+FILE, LOG = "buffer.sqlite3", "buffer.sqlite3-wal"
+_SALTS = slice(
+    0, 32
+)  # of the log's header: another log has others (https://sqlite.org/fileformat2.html#walformat)
+
+
+def _appended(before: dict[str, bytes], after: dict[str, bytes]) -> bool:
+    """Whether all that happened between is that the log grew."""
+    old, new = before.get(LOG, b""), after.get(LOG, b"")
+    return (
+        before[FILE] == after[FILE] and len(old) < len(new) and old[_SALTS] == new[_SALTS] and len(old) >= 32
+    )
+
+
 def route(where: Partition) -> frozenset[str]:
     return frozenset(SINKS if where.app != NOBODYS else ())
 
@@ -106,6 +120,9 @@ class BufferMachine(RuleBasedStateMachine):
         done = self.run(self.buffer.commit(frames, [CursorWrite(key, state)]))
         taken = [number for number in done.frame_ids if number]
         assert len(set(taken)) == sum(1 for one in frames if one.partition.app != NOBODYS)
+        self._committed(frames, key, state)
+
+    def _committed(self, frames: list[Frame], key: str, state: bytes) -> None:
         self.unrouted += sum(one.records for one in frames if one.partition.app == NOBODYS)
         self.cursors[key] = state
         for frame in frames:
@@ -221,6 +238,59 @@ class BufferMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.run(self.buffer.close())
+        self.buffer = self.run(self._open())
+        assert self.buffer.recovered is None
+
+    @rule()
+    def crash(self) -> None:
+        """What every call that has returned did is in the files."""
+        self._reborn(self.run(self._image()))
+
+    @rule(
+        sizes=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+        key=st.sampled_from("xyz"),
+        part=st.floats(0, 1),
+    )
+    def crash_in_the_middle_of_a_commit(self, sizes: list[int], key: str, part: float) -> None:
+        """The log ends anywhere in what the commit wrote: all of the commit is there, or nothing."""
+        frames = []
+        for count in sizes:
+            self.number += 1
+            texts = [f"{self.number}-{index}" for index in range(count)]
+            frames.append(lines(*texts, where=partition("a"), at=1_760_400_000_000 + self.number % 7))
+        state = str(self.number).encode()
+        before = self.run(self._image())
+        self.run(self.buffer.commit(frames, [CursorWrite(key, state)]))
+        after = self.run(self._image())
+        if not _appended(before, after):  # the log was begun anew, which is another crash
+            self._committed(frames, key, state)
+            return
+        start, end = len(before[LOG]), len(after[LOG])
+        self._reborn({**after, LOG: after[LOG][: start + round((end - start) * part)]})
+        found = {one.key: one.state for one in self.run(self.buffer.cursors())}
+        if found.get(key) == state:
+            self._committed(frames, key, state)
+
+    async def _image(self) -> dict[str, bytes]:
+        """The files between two jobs, as the kernel would keep them for a process that was killed."""
+
+        def read() -> dict[str, bytes]:
+            return {
+                name: path.read_bytes() for name in (FILE, LOG) if (path := self.directory / name).exists()
+            }
+
+        return await asyncio.wrap_future(self.buffer._executor.submit(read))
+
+    def _reborn(self, image: dict[str, bytes]) -> None:
+        """Another process opens these files. Its counters begin at nothing."""
+        self.run(self.buffer.close())
+        shutil.rmtree(self.directory)
+        self.directory.mkdir()
+        for name, content in image.items():
+            (self.directory / name).write_bytes(content)
+            (self.directory / name).chmod(0o600)
+        self.meter = FakeMeter()
+        self.unrouted = self.rejected = 0
         self.buffer = self.run(self._open())
         assert self.buffer.recovered is None
 
