@@ -155,6 +155,7 @@ class Collecting:
     def _new_collector(self, cursors: Sequence[StoredCursor]) -> Collector:
         settings = self._settings
         platform = self._connections[-1].platform
+        platform.admit = self._intake.admit
         return Collector(
             selection(settings),
             Context(platform, self._intake, self._meter, States(self._meter), builds=platform.builds),

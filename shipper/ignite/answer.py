@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from shipper.ignite.ending import ended, refusal
@@ -17,13 +17,15 @@ class Answer:
     """Iterates over the complete messages of each read. Ends with status OK, or raises CallFailed.
 
     A plain iterator and no generator, so that one left in the middle needs no closing. `heard` is called with each
-    read, `failing` with how the call failed, before the caller learns of it.
+    read, `failing` with how the call failed, before the caller learns of it. `admit` is awaited with what was read in
+    hand, before anything is made of it: thousands of streams may bring something at once, and as bytes it is least.
     """
 
     response: Response
     base_url: str
     heard: Callable[[], None]
     failing: Callable[[Status], None]
+    admit: Callable[[], Awaitable[None]] | None = None
     _content: AsyncIterator[bytes] = field(init=False)
     _deframer: Deframer = field(default_factory=Deframer)
 
@@ -32,10 +34,15 @@ class Answer:
 
     @classmethod
     async def read(
-        cls, response: Response, base_url: str, heard: Callable[[], None], failing: Callable[[Status], None]
+        cls,
+        response: Response,
+        base_url: str,
+        heard: Callable[[], None],
+        failing: Callable[[Status], None],
+        admit: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """The answer that a response is. Raises CallFailed where it is refused in its headers, or is not gRPC's."""
-        answer = cls(response, base_url, heard, failing)
+        answer = cls(response, base_url, heard, failing, admit)
         status = refusal(response)
         if status is not None:
             raise answer._failed(status)
@@ -62,6 +69,8 @@ class Answer:
         except TransportError as error:
             raise self._failed(status_of(error, self.base_url, known=True)) from error
         self.heard()
+        if self.admit is not None:
+            await self.admit()
         return data
 
     def _end(self) -> None:

@@ -7,7 +7,7 @@ statuses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -27,7 +27,7 @@ from shipper.ignite.names import EnumNames
 from shipper.ignite.paging import all_pages
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
-from shipper.ignite.transport import Request, Transport
+from shipper.ignite.transport import Request, Response, Transport
 from shipper.ignite.wire import PATIENCE_S, Read, Sent, Wire
 from shipper.model import App, Replica
 
@@ -48,7 +48,8 @@ class GrpcPlatform:
     """The `Platform` port over gRPC. `connect` makes a transport; `base_url` is `http(s)://host:port`.
 
     Calls have connections of their own: streams that are not read (the buffer is full) use up the flow-control
-    window of theirs. Close with `aclose`. All on one event loop.
+    window of theirs. `admit` holds streams back with what they brought not yet decoded. Close with `aclose`. All on
+    one event loop.
     """
 
     base_url: str
@@ -58,6 +59,7 @@ class GrpcPlatform:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     call_timeout_s: float = CALL_TIMEOUT_S
     patience_s: float = PATIENCE_S
+    admit: Callable[[], Awaitable[None]] | None = None
     lanes: Lanes = field(init=False)
     _calls: Wire[Answer] = field(init=False)
     _streams: Wire[Answer] = field(init=False)
@@ -68,11 +70,20 @@ class GrpcPlatform:
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.connect)
-        self._streams = self._wire(Answer.read, self.lanes, self.patience_s)
+        self._streams = self._wire(self._admitted, self.lanes, self.patience_s)
         self._raw = self._wire(RawAnswer.of_grpc, self.lanes, self.patience_s)
         self._calls = self._wire(Answer.read, Lanes(self.connect))
         self.agreement = Agreement(self.base_url, self.first_message)
         self.builds = GrpcBuilds(self)
+
+    async def _admitted(
+        self,
+        response: Response,
+        base_url: str,
+        heard: Callable[[], None],
+        failing: Callable[[Status], None],
+    ) -> Answer:
+        return await Answer.read(response, base_url, heard, failing, self.admit)
 
     def _wire(self, read: Read[A], lanes: Lanes, patience_s: float | None = None) -> Wire[A]:
         question = grpc_request("/grpc.health.v1.Health/Check", b"")  # answered, if only with UNIMPLEMENTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,13 +35,15 @@ class Answer:
     """Iterates over the messages of each read. Ends where the server ends it, or raises CallFailed.
 
     A plain iterator and no generator, so that one left in the middle needs no closing. `heard` is called with each
-    read, `failing` with how the call failed, before the caller learns of it.
+    read, `failing` with how the call failed, before the caller learns of it. `admit` is awaited with what was read in
+    hand, before anything is made of it.
     """
 
     response: Response
     base_url: str
     heard: Callable[[], None]
     failing: Callable[[Status], None]
+    admit: Callable[[], Awaitable[None]] | None = None
     _content: AsyncIterator[bytes] = field(init=False)
     _reader: ValueReader = field(init=False)
     _failure: Status | None = None
@@ -53,12 +55,17 @@ class Answer:
 
     @classmethod
     async def read(
-        cls, response: Response, base_url: str, heard: Callable[[], None], failing: Callable[[Status], None]
+        cls,
+        response: Response,
+        base_url: str,
+        heard: Callable[[], None],
+        failing: Callable[[Status], None],
+        admit: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """The answer that a response is. Raises CallFailed where it is a refusal, whose body is read for the reason, or
         no JSON.
         """
-        answer = cls(response, base_url, heard, failing)
+        answer = cls(response, base_url, heard, failing, admit)
         if response.status not in (200, _NO_CONTENT):
             raise answer._failed(refusal(response.status, response.headers, await answer._text()))
         strange = await answer._strange()
@@ -72,6 +79,8 @@ class Answer:
     async def __anext__(self) -> Messages:
         while self._failure is None and not self._ended:
             data = await self._next()
+            if data is not None and self.admit is not None:
+                await self.admit()
             values = self._finish() if data is None else self._fed(data)
             unwrapped = unwrap_all(values.items)
             self._failure = unwrapped.failure or self._failure

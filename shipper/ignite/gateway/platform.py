@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -20,7 +20,7 @@ from shipper.ignite.lanes import Lanes
 from shipper.ignite.paging import all_pages
 from shipper.ignite.port import EventPage, LogChunk, LogPage
 from shipper.ignite.status import CallFailed, Code, Status
-from shipper.ignite.transport import Request, Transport
+from shipper.ignite.transport import Request, Response, Transport
 from shipper.ignite.wire import PATIENCE_S, Read, Sent, Wire
 from shipper.model import App, Replica
 
@@ -38,7 +38,8 @@ HEADERS: Final = (
 class HttpPlatform:
     """The `Platform` port over HTTP. `connect` makes a transport; `base_url` is `http(s)://host:port`.
 
-    Calls have connections of their own, as with gRPC. Close with `aclose`. All on one event loop.
+    Calls have connections of their own, and `admit` holds streams back, as with gRPC. Close with `aclose`. All on one
+    event loop.
     """
 
     base_url: str
@@ -48,6 +49,7 @@ class HttpPlatform:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     call_timeout_s: float = CALL_TIMEOUT_S
     patience_s: float = PATIENCE_S
+    admit: Callable[[], Awaitable[None]] | None = None
     lanes: Lanes = field(init=False)
     served: Served = field(default_factory=Served)
     builds: HttpBuilds = field(init=False)
@@ -57,10 +59,19 @@ class HttpPlatform:
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(self.connect)
-        self._streams = self._wire(Answer.read, self.lanes, self.patience_s)
+        self._streams = self._wire(self._admitted, self.lanes, self.patience_s)
         self._raw = self._wire(raw_answer, self.lanes, self.patience_s)
         self._calls = self._wire(Answer.read, Lanes(self.connect))
         self.builds = HttpBuilds(self)
+
+    async def _admitted(
+        self,
+        response: Response,
+        base_url: str,
+        heard: Callable[[], None],
+        failing: Callable[[Status], None],
+    ) -> Answer:
+        return await Answer.read(response, base_url, heard, failing, self.admit)
 
     def _wire(self, read: Read[A], lanes: Lanes, patience_s: float | None = None) -> Wire[A]:
         question = Request("GET", HEALTH, HEADERS)
