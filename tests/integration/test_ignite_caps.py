@@ -199,5 +199,5 @@ async def test_more_streams_than_the_usual_cap_are_spread_without_waiting() -> N
     ):
         async with following(platform, pods(250)) as received:
             await all_received(received, within_s=10)
-        assert len(platform.lanes) == 3
+            assert len(platform.lanes) == 3
         assert not [path for path in server.paths() if path.endswith("Check")]  # what is stated is not asked
