@@ -36,7 +36,6 @@ def configuration(data: bytes) -> str:
         assert SECRET not in shown, "a secret is shown"
         assert len(shown) < 20_000
     if examined.settings is not None:
-        assert SECRET not in repr(examined.settings), "a secret is shown"
         return f"settings, {min(len(examined.problems), 2)}"
     first = re.sub(r"'.*?'|\d+|\".*?\"", "…", examined.problems[0].message)
     return first[:24]
