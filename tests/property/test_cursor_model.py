@@ -138,6 +138,37 @@ def test_lines_that_are_late_in_one_order_live_and_in_another_replayed_are_taken
     assert Counter(archive.lines) == Counter(lines)
 
 
+moves = st.lists(
+    st.tuples(st.sampled_from(["read", "read", "commit", "cut", "crash"]), st.integers(0, 20)), max_size=15
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories, moves, shifts, shifts)
+def test_a_crash_takes_back_lines_and_cursor_to_the_last_commit_and_the_replay_brings_the_rest_once(
+    steps: list[tuple[int, str, str]], plan: list[tuple[str, int]], live: list[int], replayed: list[int]
+) -> None:
+    arrived, there = late(history_of(steps), live), 0
+    archive = Archive(Cursor("k"))
+    archive.cursor.begin()
+    committed = (reopen(archive.cursor).whole(), list[Line]())
+    for move, count in [*plan, ("crash", 0), ("read", len(arrived))]:
+        if move == "read":
+            archive.feed(arrived[there : there + count])
+            there += count
+        elif move == "commit":
+            committed = (archive.cursor.whole(), list(archive.lines))
+        else:
+            if move == "crash":
+                write, kept = committed
+                archive.cursor = Cursor.load(StoredCursor(write.key, write.state, write.segments, 0))
+                archive.lines[:] = kept
+            archive.cursor.begin()
+            archive.feed(late(arrived[:there], replayed))
+    assert Counter(archive.lines) == Counter(arrived)
+    assert archive.gaps == 0
+
+
 @settings(max_examples=150, deadline=None)
 @given(histories, st.integers(0, 60), st.integers(0, 60))
 def test_a_rotated_history_repeats_nothing_and_loses_only_what_is_in_a_gap(
