@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Daemon:
     starts: int = 0
     peak_memory: int = 0
     peak_disk: int = 0
+    ended_ms: list[int] = field(default_factory=list)  # when each life ended, by the wall clock
     expecting: int = 0  # how many faults may end it just now
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -85,6 +87,8 @@ class Daemon:
             await process.wait()
             self.deaths.append(99)  # it did not end
             return 99
+        finally:
+            self.ended_ms.append(time.time_ns() // 1_000_000)
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:

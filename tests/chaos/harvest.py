@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shipper.archive.codec import decode, decompress
 from shipper.emulator import Printed
@@ -14,6 +14,9 @@ from tests.chaos.oracle import GapSpan, Truth, Verdict, as_printed, judge
 from tests.chaos.site import Site
 from tests.chaos.stores import BUCKET
 from tests.e2e.daemon_process import CODECS, printed
+
+FORGOTTEN_MS: Final = 10_000
+"""So long a daemon may take, on a busy machine, until it has stored that it follows a replica that was listed."""
 
 
 @dataclass
@@ -93,9 +96,24 @@ class Harvest:
             for replica in app.replicas.values():
                 container = replica.container
                 obtainable.update(container.lines_within_reach())
-        names = {line.replica_id for line in ignite.ledger.lines}
-        unlisted = frozenset(names - ignite.calls.listed)
-        return Truth(ignite.ledger.counter(), Counter(ignite.calls.repeated), obtainable, unlisted)
+        return Truth(ignite.ledger.counter(), Counter(ignite.calls.repeated), obtainable, self._unlisted())
+
+    def _unlisted(self) -> frozenset[str]:
+        """Replicas that no listing named, or only one to a daemon that ended before it had written that down: while
+        they lived or soon after, and no archive has a line of them. The next daemon knows them from events alone.
+        """
+        site = self._site
+        known = {line.replica_id for shelf in self.shelves.values() for line in shelf.counter()}
+        spans: dict[str, tuple[int, int]] = {}
+        for line in site.ignite.ledger.lines:
+            first, last = spans.get(line.replica_id, (line.timestamp_ms, line.timestamp_ms))
+            spans[line.replica_id] = min(first, line.timestamp_ms), max(last, line.timestamp_ms)
+        forgotten = {
+            name
+            for name, (first, last) in spans.items()
+            if name not in known and any(first <= at <= last + FORGOTTEN_MS for at in site.daemon.ended_ms)
+        }
+        return frozenset((spans.keys() - site.ignite.calls.listed) | forgotten)
 
     def verdicts(self) -> list[Verdict]:
         """Of every sink."""

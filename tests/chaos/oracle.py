@@ -24,7 +24,8 @@ DROPPED: Final = frozenset({"buffer_full", "buffer_corrupt", "rejected"})
 class Truth:
     """What the platform printed. `twice` are lines that it sent more often than they were printed.
 
-    `obtainable` can still be asked for. `unlisted` are lines of replicas that no listing ever named.
+    `obtainable` can still be asked for. `unlisted` are lines of replicas that no listing ever named to a
+    daemon that could remember it.
     """
 
     printed: Counter[Printed]

@@ -279,6 +279,26 @@ async def test_replicas_that_came_and_went_while_nobody_ran_are_gaps_where_event
 
 
 @virtual_time
+async def test_a_replica_that_a_killed_run_had_listed_and_not_stored_is_a_gap_where_events_name_it() -> None:
+    it = Collection(events=True)
+    app = it.platform.app("checkout")
+    it.start()
+    await asyncio.sleep(12)
+    app.event("Started", "checkout-brief")
+    replica = app.start("checkout-brief")
+    (lost,) = replica.print("nobody stored this")
+    await it.until(lambda: it.subscription("checkout-brief") is not None)
+    await it.kill()
+    replica.gone()
+    it.start()
+    await asyncio.sleep(200)
+    await it.stop()
+    (gap,) = it.durable.gaps()
+    assert gap["replica_id"] == "checkout-brief"
+    assert gap["from_ms"] <= lost.time <= gap["to_ms"]
+
+
+@virtual_time
 async def test_a_replica_that_is_listed_late_is_no_gap() -> None:
     async with collecting(events=True) as it:
         app = it.platform.app("checkout")
