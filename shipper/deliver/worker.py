@@ -234,9 +234,10 @@ class Worker:
             "list open partitions", lambda: self._outbox.open_partitions(name)
         )
         self._backlog.load_open(partitions, now=self._now(), now_ms=self._now_ms())
-        # With thousands of partitions a refresh is work: it may take a twentieth of the time, not more.
+        # With thousands of partitions a refresh is work: it may take a twentieth of the time. One that waited for a
+        # disk, or while the process was stopped, says nothing about the next.
         usual = min(self._limits.refresh_s, self._policy.max_age_s / 4)
-        self._refresh_s = max(usual, 20 * (self._now() - began))
+        self._refresh_s = max(usual, min(20 * (self._now() - began), self._limits.most_refresh_s))
 
     async def _seal(self, partition: Partition) -> None:
         name, size = self.sink.name, self._policy.max_size

@@ -13,7 +13,7 @@ from shipper.model import Kind
 from shipper.sinks.port import Delivered, Parked, Retry
 from tests.fakes.delivery import EPOCH_S, POLICY, half, house, wall
 from tests.fakes.meter import FakeMeter
-from tests.fakes.outbox import FakeOutbox, frame
+from tests.fakes.outbox import FakeOpenPartition, FakeOutbox, frame
 from tests.fakes.sink import FakeSink
 from tests.virtual_time import STARTS_AT, elapsed, settle, virtual_time
 
@@ -90,6 +90,27 @@ async def test_a_busy_minute_of_commits_refreshes_the_view_once_a_second_at_most
             await it.outbox.commit([frame(app=f"app-{n}") for n in range(5)])
             await asyncio.sleep(0.25)
         assert it.outbox.calls.count("open_partitions") <= 32
+
+
+@virtual_time
+async def test_a_look_at_the_buffer_that_took_a_minute_is_not_the_last_for_twenty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk stood still, or the process was stopped: what is committed after that is delivered as ever."""
+    look, slow = FakeOutbox.open_partitions, [60.0]
+
+    async def slow_once(self: FakeOutbox, sink: str) -> list[FakeOpenPartition]:
+        await asyncio.sleep(slow.pop() if slow else 0.0)
+        return await look(self, sink)
+
+    async with house(policy=BatchPolicy(0.2, 1000)) as it:
+        await settle()
+        monkeypatch.setattr(FakeOutbox, "open_partitions", slow_once)
+        await it.outbox.commit([frame()])
+        await it.until_delivered(1, within_s=70.0)
+        for count in range(2, 5):
+            await it.outbox.commit([frame()])
+            await it.until_delivered(count, within_s=8.0)
 
 
 @virtual_time
