@@ -1,6 +1,7 @@
 """`python -m tests.soak`: an hour of pods that come and go, the real daemon, and whether anything of it grows.
 
 python -m tests.soak --minutes 60
+python -m tests.soak --read out/samples.jsonl            # the slopes of an earlier run
 python -m tests.soak --minutes 5 --leave-out 1 --rate 500 --folder out
 """
 
@@ -41,6 +42,8 @@ sinks:
 def main() -> int:
     """0 if nothing grows and the archives have what was printed, 1 otherwise."""
     options = _options()
+    if options.read is not None:
+        return _judged(_read(options.read), options, [])
     with tempfile.TemporaryDirectory(prefix="shipper-soak-") as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +53,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--leave-out", type=float, default=10.0, help="minutes at the start (%(default)s)")
+    parser.add_argument("--leave-out", type=float, default=25.0, help="minutes at the start (%(default)s)")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="samples of an earlier run; nothing is run")
     parser.add_argument("--rate", type=float, default=2000.0, help="lines a second in all (%(default)s)")
     parser.add_argument("--apps", type=int, default=24)
     parser.add_argument("--replicas", type=int, default=9, help="of an app that is awake (%(default)s)")
@@ -81,10 +85,17 @@ def _soak(options: argparse.Namespace, folder: Path) -> int:
         print(
             f"\n{platform.ask('status')['printed']:,} lines, {len(tallies):,} replicas, {cpu_s:.0f} CPU-seconds"
         )
-    faults = _compared(archives, tallies)
+    return _judged(samples, options, _compared(archives, tallies))
+
+
+def _read(path: Path) -> list[Sample]:
+    return [Sample(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _judged(samples: list[Sample], options: argparse.Namespace, faults: list[str]) -> int:
     found = trends(samples, options.leave_out * 60)
     print(table(found))
-    faults += [f"{one.name} grows by {one.steady:.2f} an hour" for one in found if one.grows]
+    faults = [*faults, *(f"{one.name} grows by {one.steady:.2f} an hour" for one in found if one.grows)]
     print("\n".join(faults) or "nothing grows, and the archives have what was printed")
     return 1 if faults else 0
 
