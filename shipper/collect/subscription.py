@@ -115,10 +115,14 @@ class LogSubscription:
             self._backoff.reset()
             self._stop_waiting()  # another container: it may not live long
 
-    def leave(self) -> None:
-        """The replica left the listing: read its stream to the end, then close."""
+    def leave(self, *, blind: bool = False) -> None:
+        """The replica left the listing: read its stream to the end, then close. `blind`: there was no listing for so
+        long that nobody knows what became of its containers.
+        """
         if self._left_at is None:
             self._left_at = asyncio.get_running_loop().time()
+        if blind:
+            self.taker.blind(reading=self.streaming and self._answered_at is not None)
         if self.state in (State.LIVE, State.RESUMING):
             self._move(State.LEAVING)
         self._stop_waiting()

@@ -44,6 +44,7 @@ class Taker:
     _hushed: bool = False  # a container ended without a word; which one it was, the next listing says
     _looks: int = 0
     _outlived: int = 0
+    _blind: bool = False
 
     # ---- a connection ----
 
@@ -147,7 +148,7 @@ class Taker:
 
     def update(self, replica: Replica, *, streaming: bool) -> None:
         """What the newest listing says of the replica."""
-        self.replica = replica
+        self.replica, self._blind = replica, False
         cursor = self.cursor
         if self._hushed:
             self._hushed = False
@@ -162,6 +163,15 @@ class Taker:
             if self._outlived >= LOOKS:
                 cursor.restart_count, cursor.started_ms = replica.restart_count, replica.started_ms
                 self.context.intake.touch(cursor)
+
+    def blind(self, *, reading: bool) -> None:
+        """The replica is gone, and no listing could be had for long before: a container may have been started and
+        gone that none has shown. Unless a stream is being read, the end of what was read is not that of the replica.
+        """
+        self._blind = True
+        if not reading and (self.cursor.clean or self._hushed):
+            self._hushed = self.cursor.clean = False
+            self.context.intake.touch(self.cursor)
 
     # ---- gaps ----
 
@@ -214,8 +224,8 @@ class Taker:
         if doubt is None:
             return
         restarts = self.replica.restart_count - doubt.restart_count
-        if not doubt.first or self._lost(doubt, restarts):
-            self._record(doubt.stretch, restarted=restarts != 0)
+        if not doubt.first or self._blind or self._lost(doubt, restarts):
+            self._record(doubt.stretch, restarted=restarts != 0 or doubt.first)
         self.cursor.doubt = None
         self.context.intake.touch(self.cursor)
 

@@ -26,6 +26,8 @@ from shipper.model import App, GapReason, Kind, Replica, StoredCursor
 log = logging.getLogger("shipper.collect")
 
 BETWEEN_POLLS_S: Final = 0.2  # a burst of events asks for one listing, not for hundreds
+BLIND_S: Final = 30.0  # a container takes as long to crash, start again and go; polls are more frequent
+_BLIND_POLLS: Final = 3  # where they are not
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +55,7 @@ class AppWatch:
     _backoff: Backoff = field(init=False)
     _listed: frozenset[str] = frozenset()
     _listed_ms: int | None = None
+    _listed_at: float | None = None  # of the loop's clock, by this run
     _unseen: Unseen = field(default_factory=Unseen)
     _nudge: asyncio.Event = field(default_factory=asyncio.Event)
     _polled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -248,16 +251,24 @@ class AppWatch:
                     subscription.update(replica)
                 else:
                     self._subscribe(replica, tasks)
+            blind = self._was_blind()
             for replica_id, subscription in self.subscriptions.items():
                 if replica_id not in listed and not subscription.leaving:
-                    subscription.leave()
+                    subscription.leave(blind=blind)
             self._finish_left_open(tasks)
             self._unseen.listed(listed)
             self._report_unseen()
         self._listed = frozenset(listed)
-        self._listed_ms = self.context.now_ms()
+        self._listed_ms, self._listed_at = self.context.now_ms(), asyncio.get_running_loop().time()
         for cursor in self._closed.tidy(self._listed_ms):
             self.context.intake.touch(cursor)
+
+    def _was_blind(self) -> bool:
+        """Whether the listing before this one is so old that a container may have come and gone in between."""
+        if self._listed_at is None:
+            return False
+        age_s = asyncio.get_running_loop().time() - self._listed_at
+        return age_s > max(BLIND_S, _BLIND_POLLS * self.poll_interval_s)
 
     def _subscribe(self, replica: Replica, tasks: asyncio.TaskGroup) -> None:
         """Follow a listed replica; its cursor is stored at once, so that a later run knows of it."""
