@@ -136,7 +136,7 @@ async def _look_at_every_panel(prometheus: LivePrometheus) -> None:
     empty = []
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
-            query = target["expr"].replace("$__rate_interval", "10s").replace("$__range", "1h")
+            query = target["expr"].replace("$__rate_interval", "5m").replace("$__range", "1h")
             query = (
                 query.replace('=~"$cluster"', '=~".*"')
                 .replace('=~"$namespace"', '=~".*"')
