@@ -12,7 +12,7 @@ import pytest
 
 from shipper.collect.intake import HOLD_AT
 from shipper.model import Kind
-from tests.cancelling import Site, Watch, Way, cut_life, sites_in, watched
+from tests.cancelling import Watch, Way, cut_life, watched
 from tests.courses.builds import (
     a_compile_has_a_stream_and_no_log,
     a_compile_is_confirmed_while_readers_are_held,
@@ -49,6 +49,7 @@ from tests.courses.streams import (
     the_platform_is_slow_to_open,
     work_goes_on_until_the_end,
 )
+from tests.cutting import Cutting
 from tests.fakes.collection import Collection
 
 ROOM = "shipper/collect"
@@ -122,60 +123,19 @@ def lives(course: str, *cuts: Way) -> tuple[Watch, World]:
     return watch, worlds[0]
 
 
-NEVER_WAITS = "async with asyncio.timeout"
-
-
-TRIES = 3  # a way that depends on the order of a set may not come again at once
-
-
-@cache
-def ways() -> dict[str, list[Way]]:
-    """By course, the ways to wait that no course before it has."""
-    known: set[Way] = set()
-    found = {}
-    for course in COURSES:
-        seen = lives(course)[0].ways
-        found[course] = [way for way in seen if way not in known]
-        known |= seen.keys()
-    return found
-
-
-@cache
-def cut(course: str) -> frozenset[Site]:
-    """Cut the course at each of its ways to wait, and judge what is left; the awaits that were cancelled."""
-    cancelled: set[Site] = set()
-    for way in ways()[course]:
-        for _ in range(TRIES):
-            watch, world = lives(course, way)
-            _nothing_lost_nothing_twice(world, " < ".join(map(str, reversed(way))))
-            if watch.hit:
-                cancelled.update(way)
-                cancelled |= _cut_while_it_ends(course, way, watch)
-                break
-    return frozenset(cancelled)
-
-
-def _cut_while_it_ends(course: str, way: Way, watch: Watch) -> set[Site]:
-    """What waits only in a run that is cut already is cancelled too."""
-    usual = {site for found in ways().values() for each in found for site in each}
-    cancelled: set[Site] = set()
-    for later in watch.later:
-        if not usual.issuperset(later) and not cancelled.issuperset(later):
-            again, world = lives(course, way, later)
-            _nothing_lost_nothing_twice(world, f"while it ends: {later[-1]}")
-            cancelled.update(later if again.hit else ())
-    return cancelled
-
-
 @pytest.mark.parametrize("course", COURSES)
 def test_cut_at_every_way_to_wait_nothing_is_lost_or_doubled(course: str) -> None:
-    assert cut(course) or not ways()[course]
+    cutting = _cutting()
+    assert cutting.cut(course) or not cutting.ways()[course]
 
 
 def test_every_await_of_the_room_was_cancelled() -> None:
-    cancelled = {site for course in COURSES for site in cut(course)}
-    left = [str(site) for site in sorted(sites_in(ROOM) - cancelled) if not site.text.startswith(NEVER_WAITS)]
-    assert left == [], "add a step in which something waits there"
+    assert _cutting().left() == [], "add a step in which something waits there"
+
+
+@cache
+def _cutting() -> Cutting[World]:
+    return Cutting(ROOM, COURSES, lives, _nothing_lost_nothing_twice)
 
 
 def _nothing_lost_nothing_twice(world: World, where: str) -> None:
